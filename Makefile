@@ -1,0 +1,139 @@
+# `make` lists the targets. Two are enough to begin with: `make run` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST := 127.0.0.1
+PORT ?= 5000
+
+# Usage reports are off for everybody. The two variables speak to Kedro and to MLflow.
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+# ---------------------------------------------------------------- run and look
+
+.PHONY: run
+run: $(VENV)/.installed ## Set up if needed, then the main job on the simulated shop (ARGS="--env=…" goes to kedro)
+	$(BIN)/kedro run $(ARGS)
+	@$(MAKE) --no-print-directory next
+
+.PHONY: next
+next: ## Say what to look at after a run
+	@printf '\nWhat to look at next\n'
+	@printf '  %-42s %s\n' \
+	  'data/08_reporting/evaluation/report.html' 'the report: tables, curves, example lists' \
+	  'data/08_reporting/data_docs/' 'what the data checks found (HTML)' \
+	  'make ui' 'MLflow: the run and the registered model, http://$(HOST):$(PORT)' \
+	  'make viz' 'kedro viz: the stages and the data between them' \
+	  'notebooks/01_first_look.ipynb' 'one request from its log rows to its list'
+
+.PHONY: ui
+ui: $(VENV)/.installed ## Open the MLflow UI on mlflow.db at http://127.0.0.1:5000 (PORT=… for another)
+	@echo 'MLflow at http://$(HOST):$(PORT) (Ctrl-C ends it)'
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server \
+	  --backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --host $(HOST) --port $(PORT) --workers 1
+
+.PHONY: viz
+viz: $(VENV)/.installed ## Show the pipelines in kedro viz
+	$(BIN)/kedro viz run --host $(HOST)
+
+# ---------------------------------------------------------------- MovieLens
+
+.PHONY: ml1m-data
+ml1m-data: $(if $(ZIP),$(VENV)/.installed) ## Check and unpack GroupLens' zip: make ml1m-data ZIP=path/to/ml-1m.zip
+ifndef ZIP
+	@printf '%s\n' >&2 \
+	  'ZIP is not set. Download ml-1m.zip (6 MB) from https://grouplens.org/datasets/movielens/1m/' \
+	  '(its README has the terms of use), then: make ml1m-data ZIP=path/to/ml-1m.zip'
+	@exit 2
+else
+	$(BIN)/python -m degre_pipeline.sources.movielens --zip '$(ZIP)' --to data/01_raw/ml-1m
+endif
+
+.PHONY: ml1m
+ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (hours on two cores)
+	$(BIN)/kedro run --env=ml1m $(ARGS)
+	@$(MAKE) --no-print-directory next
+
+# ---------------------------------------------------------------- check
+
+.PHONY: test
+test: lint ## Set up if needed, then all checks and the quick tests
+	$(BIN)/pytest -m 'not slow and not gpu' $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.installed-dev ## The tests that need minutes
+	$(BIN)/pytest -m 'slow and not gpu' $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Style, format and types, without the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Delete caches and data/02 … 08; keeps data/01_raw, mlflow.db and .venv
+	find data/0[2-8]_* -mindepth 1 ! -name .gitkeep -delete
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .viz build dist
+	find src tests dags -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
+	  awk -F ':.*## ' '{ printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }'
+
+# ---------------------------------------------------------------- environment
+
+# pip by default; UV=1 takes uv when it is installed.
+ifeq ($(UV)$(if $(shell command -v uv),+uv),1+uv)
+CREATE_VENV = uv venv --quiet --python '$(PYTHON)' $(VENV)
+# A local folder of wheels (UV_FIND_LINKS) decides which torch is taken; otherwise uv looks for a GPU.
+INSTALL = uv pip install --quiet --python $(BIN)/python $(if $(UV_FIND_LINKS),,--torch-backend=auto)
+TORCH_INDEX := none
+else
+CREATE_VENV = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+# PyPI's torch for Linux brings gigabytes of CUDA along. With `auto`, a Linux machine without an NVIDIA driver
+# takes the CPU build from PyTorch's own index, unless pip finds a CPU build anyway. `none` leaves it to pip.
+TORCH_INDEX ?= auto
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -nE 's/^ *"(torch[<>=][^"]*)",$$/\1/p' pyproject.toml)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11, 3.12 or 3.13 is needed: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; \
+	  exit 2; }
+	@echo '==> Creating $(VENV) with $(PYTHON)'
+	@$(CREATE_VENV) || { rm -rf $(VENV); \
+	  echo 'No environment could be made; Debian and Ubuntu need the package python3-venv' >&2; exit 2; }
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo '==> Installing torch (step 1 of 2, about a minute)'
+	@index='$(TORCH_INDEX)'; \
+	if [ "$$index" = auto ]; then \
+	  index=none; \
+	  if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
+	     ! $(INSTALL) --dry-run --no-deps --ignore-installed --report - '$(TORCH)' | grep '"version": "[0-9.]*+cpu"' >/dev/null; then \
+	    echo '    no NVIDIA driver found: taking the CPU build (TORCH_INDEX=none for the build with CUDA)'; \
+	    index='$(TORCH_CPU_INDEX)'; \
+	  fi; \
+	fi; \
+	if [ "$$index" = none ]; then $(INSTALL) '$(TORCH)'; else $(INSTALL) --extra-index-url "$$index" '$(TORCH)'; fi
+	@echo '==> Installing degre_pipeline and its libraries (step 2 of 2, about two minutes)'
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo '==> Installing the tools for tests and checks'
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,65 @@
+"""Catalog dataset for trained weights together with the configuration that rebuilds their model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from .tensor_files import read_header, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from degre_pipeline.reranker.configs import TrainedWeights
+
+_CONFIG = "config"
+
+
+class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
+    """Loads and saves `TrainedWeights` as one safetensors file; its configuration is JSON in the header.
+
+    A tuple in the configuration comes back as a list, as in any JSON.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The safetensors file.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> "TrainedWeights":
+        """Return weights and configuration.
+
+        Raises: DatasetError if the file is missing, damaged or was written without a configuration.
+        """
+        # Imported here so that reading the catalog does not load the science.
+        from degre_pipeline.reranker.configs import TrainedWeights
+
+        return TrainedWeights(weights=read_tensors(self._filepath), config=self._read_config())
+
+    def save(self, data: "TrainedWeights") -> None:
+        """Write weights and configuration in one step.
+
+        Raises: DatasetError if the configuration is not JSON or a weight is not a tensor.
+        """
+        write_tensors(self._filepath, data.weights, {_CONFIG: json.dumps(data.config, allow_nan=False)})
+
+    def _read_config(self) -> dict[str, Any]:
+        header = read_header(self._filepath)
+        try:
+            config: dict[str, Any] = json.loads(header[_CONFIG])
+        except (KeyError, json.JSONDecodeError) as error:
+            raise DatasetError(
+                f"{self._filepath} holds no model configuration: its header has {sorted(header)}, "
+                f"wanted a JSON text under {_CONFIG!r}."
+            ) from error
+        return config
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}

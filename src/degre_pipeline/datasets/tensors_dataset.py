@@ -1,0 +1,48 @@
+"""Catalog dataset for a flat dict of tensors."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from kedro.io import AbstractDataset
+
+from .tensor_files import read_tensors, write_tensors
+
+
+class TensorsDataset(AbstractDataset[dict[str, torch.Tensor], dict[str, torch.Tensor]]):
+    """Loads and saves `dict[str, Tensor]` as one safetensors file.
+
+    A save replaces the file in one step, so a run that dies leaves the previous file whole. A load maps
+    the file into memory: pages are read when touched. An empty dict is a legal value.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        header: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The safetensors file.
+            header: Text stored inside the file, beside the tensors.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self._header = header
+        self.metadata = metadata
+
+    def load(self) -> dict[str, torch.Tensor]:
+        """Return the tensors by name. Raises DatasetError if the file is missing or damaged."""
+        return read_tensors(self._filepath)
+
+    def save(self, data: dict[str, torch.Tensor]) -> None:
+        """Write the tensors. Raises DatasetError if a value is not a tensor."""
+        write_tensors(self._filepath, data, self._header)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}

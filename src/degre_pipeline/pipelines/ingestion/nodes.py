@@ -1,0 +1,35 @@
+"""Reads the configured source into the request-log tables."""
+
+from datetime import date
+
+import pandas as pd
+from torch import Tensor
+
+from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.builders import read_source
+from degre_pipeline.sources.movielens import MovieLensConfig
+from degre_pipeline.sources.request_log import RequestLog
+from degre_pipeline.sources.request_log_files import RequestLogFilesConfig
+
+
+def ingest_request_log(
+    source: str,
+    simulated_shop: ShopConfig,
+    movielens: MovieLensConfig,
+    request_log_files: RequestLogFilesConfig,
+    run_date: str,
+) -> tuple[RequestLog, dict[str, Tensor]]:
+    """Returns the request log and, for the simulated shop, what truly drives its clicks.
+
+    Raises: ValueError: If run_date is no ISO date, or what the source raises.
+    """
+    try:
+        day = date.fromisoformat(str(run_date))
+    except ValueError as error:
+        raise ValueError(f"run_date is {run_date!r}; allowed: a date such as 2026-01-31") from error
+    return read_source(source, simulated_shop, movielens, request_log_files, day)
+
+
+def tables_of(log: RequestLog) -> tuple[pd.DataFrame, ...]:
+    """Returns requests, candidates, exposures, users and items, each for its own catalog entry."""
+    return tuple(table for _, table in log.tables())

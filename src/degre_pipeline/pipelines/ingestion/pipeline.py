@@ -1,0 +1,25 @@
+"""Raw data to request-log tables."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import ingest_request_log, tables_of
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the ingestion pipeline."""
+    return Pipeline(
+        [
+            Node(
+                ingest_request_log,
+                inputs=[
+                    "params:ingestion.source",
+                    "params:ingestion.simulated_shop",
+                    "params:ingestion.movielens",
+                    "params:ingestion.request_log_files",
+                    "params:run_date",
+                ],
+                outputs=["request_log", "click_truth"],
+            ),
+            Node(tables_of, inputs="request_log", outputs=["requests", "candidates", "exposures", "users", "items"]),
+        ]
+    )

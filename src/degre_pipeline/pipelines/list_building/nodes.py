@@ -1,0 +1,142 @@
+"""Splits requests, fills in a ranking score where there is none, builds lists and encodes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.list_building.encoding import Tables, encode_lists, fit_on_training
+from degre_pipeline.pipelines.list_building.lists import join_lists
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import require
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.metrics import area_under_roc
+from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
+from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.sources.splits import assign_splits, uniform_hash
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """How lists are cut and divided.
+
+    Attributes:
+        list_length: Slots of a list, L.
+        split: `by_day` or `leave_one_out`.
+        external_share: Share of requests that only the external evaluator may learn from.
+        seed: Of the division.
+    """
+
+    list_length: int = 6
+    split: str = "by_day"
+    external_share: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
+
+
+def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
+    """Returns the split and the role of every request."""
+    return assign_splits(requests, config.split, config.external_share, config.seed)
+
+
+def score_candidates(
+    requests: pd.DataFrame,
+    candidates: pd.DataFrame,
+    exposures: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    request_splits: pd.DataFrame,
+    fields: list[dict[str, Any]],
+    lists: ListConfig,
+    ranking_stage: RankingStageConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns the candidates with a ranking score and rank, and the AUC of the score by split.
+
+    A logged score is kept. Where none is logged, a point-wise model scores every candidate out of fold.
+    """
+    if candidates["ranking_score"].isna().all():
+        tables = {"requests": requests, "users": users, "items": items, "candidates": candidates}
+        joined = join_lists(requests, candidates, exposures, request_splits)
+        candidates = _scored(joined, tables, fields, lists, ranking_stage)
+    return candidates, _score_quality(candidates, exposures, request_splits)
+
+
+def _scored(
+    joined: pd.DataFrame,
+    tables: Tables,
+    fields: list[dict[str, Any]],
+    lists: ListConfig,
+    ranking_stage: RankingStageConfig,
+) -> pd.DataFrame:
+    without_score = [field for field in parse_fields(fields) if field.group != "score"]
+    space = fit_on_training(without_score, joined, tables)
+    encoded = encode_lists(joined, tables, space, lists.list_length)
+    users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
+    folds = (uniform_hash(users, ranking_stage.seed) * ranking_stage.folds).astype(np.int64)
+    scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), ranking_stage)
+    ordered = tables["candidates"].sort_values(["request_id", "candidate_index"])
+    scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
+    rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
+    return scored.assign(ranking_rank=rank.astype("Int64"))
+
+
+def _score_quality(candidates: pd.DataFrame, exposures: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """Returns, by split, the AUC of the score for clicks on exposed items and for having been exposed."""
+    keys = ["request_id", "candidate_index"]
+    clicks = exposures[[*keys, "click"]].astype({"candidate_index": np.int64})
+    joined = candidates.merge(clicks, on=keys, how="left").merge(splits, on="request_id")
+    rows = []
+    for split, part in joined.groupby("split"):
+        shown = part[part["click"].notna()]
+        rows.append(
+            {
+                "split": split,
+                "click_auc": area_under_roc(shown["click"].to_numpy(float), shown["ranking_score"].to_numpy()),
+                "exposure_auc": area_under_roc(
+                    part["click"].notna().to_numpy(float), part["ranking_score"].to_numpy()
+                ),
+                "exposed_items": len(shown),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def build_lists(
+    requests: pd.DataFrame, scored_candidates: pd.DataFrame, exposures: pd.DataFrame, request_splits: pd.DataFrame
+) -> pd.DataFrame:
+    """Returns one row for each request: its candidates, what was shown and what was clicked."""
+    return join_lists(requests, scored_candidates, exposures, request_splits)
+
+
+def fit_features(
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    fields: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Returns the vocabularies and bucket edges, fitted on training requests."""
+    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+    return fit_on_training(parse_fields(fields), lists, tables).to_dict()
+
+
+def encode_requests(
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    feature_space: dict[str, Any],
+    config: ListConfig,
+) -> dict[str, Tensor]:
+    """Returns all lists as tensors."""
+    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+    space = FeatureSpace.from_dict(feature_space)
+    encoded: Requests = encode_lists(lists, tables, space, config.list_length)
+    return encoded.to_tensors()

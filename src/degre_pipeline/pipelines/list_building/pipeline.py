@@ -1,0 +1,52 @@
+"""Request-log tables to encoded lists."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import build_lists, encode_requests, fit_features, score_candidates, split_requests
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the list-building pipeline."""
+    return Pipeline(
+        [
+            Node(split_requests, inputs=["requests", "params:list_building.lists"], outputs="request_splits"),
+            Node(
+                score_candidates,
+                inputs=[
+                    "requests",
+                    "candidates",
+                    "exposures",
+                    "users",
+                    "items",
+                    "request_splits",
+                    "params:list_building.fields",
+                    "params:list_building.lists",
+                    "params:list_building.ranking_stage",
+                ],
+                outputs=["scored_candidates", "ranking_score_quality"],
+            ),
+            Node(
+                build_lists,
+                inputs=["requests", "scored_candidates", "exposures", "request_splits"],
+                outputs="lists",
+            ),
+            Node(
+                fit_features,
+                inputs=["lists", "requests", "scored_candidates", "users", "items", "params:list_building.fields"],
+                outputs="feature_space",
+            ),
+            Node(
+                encode_requests,
+                inputs=[
+                    "lists",
+                    "requests",
+                    "scored_candidates",
+                    "users",
+                    "items",
+                    "feature_space",
+                    "params:list_building.lists",
+                ],
+                outputs="request_tensors",
+            ),
+        ]
+    )

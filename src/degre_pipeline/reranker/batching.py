@@ -1,0 +1,112 @@
+"""Requests as tensors: the one form in which lists reach the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+SPLITS = ("train", "validation", "test")
+ROLES = ("mining", "external")
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Encoded requests; every tensor has the request as its first dimension.
+
+    Attributes:
+        request_id: Ids, [b] int64.
+        split: Index into SPLITS, [b] uint8.
+        role: Index into ROLES, whose evaluator may learn from the request, [b] uint8.
+        static: Indices of user and context fields, [b, columns] int32.
+        candidates: Indices of item and score fields, [b, n, columns] int32.
+        mask: True for real candidates, [b, n].
+        scores: Ranking-stage scores, [b, n] float32.
+        exposed: Candidate index shown at each slot, [b, t] int64; 0 where `exposed_mask` is False.
+        exposed_mask: True for filled slots, [b, t].
+        clicks: 1 for a clicked slot, [b, t] float32.
+    """
+
+    request_id: Tensor
+    split: Tensor
+    role: Tensor
+    static: Tensor
+    candidates: Tensor
+    mask: Tensor
+    scores: Tensor
+    exposed: Tensor
+    exposed_mask: Tensor
+    clicks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.request_id)
+
+    @property
+    def list_length(self) -> int:
+        """Slots of an exposed list, L."""
+        return self.exposed.shape[1]
+
+    def select(self, rows: Tensor | slice) -> Requests:
+        """Returns the given rows, in their order."""
+        return Requests(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def to(self, device: torch.device | str) -> Requests:
+        """Returns the same requests on another device."""
+        return Requests(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+    def of(self, split: str, role: str | None = None) -> Requests:
+        """Returns the requests of a split, and of a role when one is named.
+
+        Raises: ValueError: If the split or role is unknown or holds no request.
+        """
+        for label, value, allowed in (("split", split, SPLITS), ("role", role or ROLES[0], ROLES)):
+            if value not in allowed:
+                raise ValueError(f"{label} is {value!r}; allowed: {', '.join(allowed)}")
+        chosen = self.split == SPLITS.index(split)
+        if role is not None:
+            chosen = chosen & (self.role == ROLES.index(role))
+        if not bool(chosen.any()):
+            raise ValueError(
+                f"no request has split {split!r}" + (f" and role {role!r}" if role else "") + "; "
+                "at least one is needed: give more days or users, or another split"
+            )
+        return self.select(chosen.nonzero()[:, 0])
+
+    def batches(self, size: int) -> Iterator[Requests]:
+        """Yields the requests in order, `size` at a time; the last batch may be smaller."""
+        for start in range(0, len(self), size):
+            yield self.select(slice(start, start + size))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Returns the flat dict that is stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Requests:
+        """Rebuilds requests from the stored dict.
+
+        Raises: ValueError: If a tensor is missing or the lengths differ.
+        """
+        missing = [field.name for field in fields(cls) if field.name not in tensors]
+        if missing:
+            raise ValueError(f"request tensors lack {missing}; stored: {sorted(tensors)}")
+        lengths = {field.name: len(tensors[field.name]) for field in fields(cls)}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"request tensors differ in length: {lengths}; all must be equal")
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def gather_candidates(per_candidate: Tensor, sequences: Tensor) -> Tensor:
+    """Returns the rows of chosen candidates.
+
+    Args:
+        per_candidate: Anything by candidate, [b, n, ...].
+        sequences: Candidate indices, [b, ...s].
+    Returns: [b, ...s, ...], one row for each index.
+    """
+    b, trailing = len(sequences), per_candidate.shape[2:]
+    flat = sequences.reshape(b, -1).long()
+    rows = torch.arange(b, device=flat.device)[:, None]
+    return per_candidate[rows, flat].reshape(*sequences.shape, *trailing)

@@ -1,0 +1,225 @@
+"""Settings of the models, of training, of mining and of distillation, with the papers' values as defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+FieldAttention = Literal["full", "cross_only", "mtgr", "none"]
+NormStatistics = Literal["token", "group"]
+ItemInput = Literal["encoder", "feature"]
+Schedule = Literal["constant", "one_cycle"]
+Switch = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """A model that can be stored: its weights by name and the JSON-able settings that rebuild it."""
+
+    weights: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+
+
+def require(holds: bool, name: str, value: object, allowed: str) -> None:
+    """Raises ValueError naming the setting, its value and what was allowed, unless the condition holds."""
+    if not holds:
+        raise ValueError(f"{name} is {value!r}; allowed: {allowed}")
+
+
+def require_choice(name: str, value: str, choices: object) -> None:
+    """Raises ValueError unless the value is one of a Literal's choices."""
+    require(value in get_args(choices), name, value, ", ".join(map(str, get_args(choices))))
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """Shape of the Lookahead Evaluator.
+
+    Attributes:
+        embedding_dim: Width d of a field's embedding.
+        width: Width d_model of the Transformer.
+        layers: Causal Transformer layers, N_E.
+        heads: Attention heads over slots.
+        feedforward: Hidden width of the feed-forward blocks.
+        dropout: Dropout of attention outputs and feed-forward blocks.
+        position_dim: Width d_pos of the slot embedding.
+        field_attention: Inter-domain attention; `full`, `cross_only`, `mtgr` or `none`.
+        field_heads: Heads of the inter-domain attention.
+        norm_statistics: Statistics of Group Layer Normalization: `token` or `group`.
+        id_dropout: Share of categorical values shown as unknown in training, which also trains that index.
+        monotone_head: Makes P(V >= k) decrease in k by construction.
+    Source: DeGRe (arXiv 2605.25749), 5.1.4, for layers and embedding_dim; the rest is not published.
+    """
+
+    embedding_dim: int = 16
+    width: int = 64
+    layers: int = 6
+    heads: int = 4
+    feedforward: int = 256
+    dropout: float = 0.1
+    position_dim: int = 16
+    field_attention: FieldAttention = "full"
+    field_heads: int = 2
+    norm_statistics: NormStatistics = "token"
+    id_dropout: float = 0.0
+    monotone_head: bool = False
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Shape of the Online Generator: `layers` (N_G) in the encoder and as many in the decoder.
+
+    Attributes:
+        cross_attention: Lets decoder layers attend to the candidates; off is the literal reading.
+        item_input: What a chosen item feeds to the next step: its `encoder` row or its `feature` row.
+        pointer_scaling: Divides pointer logits by the square root of the width.
+    Source: DeGRe (arXiv 2605.25749), 4.3 and 5.1.4; the attributes not listed are the evaluator's.
+    """
+
+    embedding_dim: int = 16
+    width: int = 64
+    layers: int = 4
+    heads: int = 4
+    feedforward: int = 256
+    dropout: float = 0.1
+    position_dim: int = 16
+    field_attention: FieldAttention = "full"
+    field_heads: int = 2
+    norm_statistics: NormStatistics = "token"
+    id_dropout: float = 0.0
+    cross_attention: bool = False
+    item_input: ItemInput = "encoder"
+    pointer_scaling: bool = True
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+        require_choice("item_input", self.item_input, ItemInput)
+
+
+def check_shape(config: EvaluatorConfig | GeneratorConfig) -> None:
+    """Raises ValueError for the first setting of a model that cannot be built."""
+    sizes = ("embedding_dim", "width", "layers", "heads", "feedforward", "position_dim", "field_heads")
+    for name in sizes:
+        require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
+    require(config.width % config.heads == 0, "heads", config.heads, f"a divisor of width {config.width}")
+    require(
+        config.embedding_dim % config.field_heads == 0,
+        "field_heads",
+        config.field_heads,
+        f"a divisor of embedding_dim {config.embedding_dim}",
+    )
+    for name in ("dropout", "id_dropout"):
+        require(0 <= getattr(config, name) < 1, name, getattr(config, name), "0 up to, not including, 1")
+    require_choice("field_attention", config.field_attention, FieldAttention)
+    require_choice("norm_statistics", config.norm_statistics, NormStatistics)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained.
+
+    Attributes:
+        epochs: Most passes over the training requests.
+        batch_size: Requests a step.
+        learning_rate: Rate of Adam; the peak when the schedule is `one_cycle`.
+        schedule: `constant` (the paper) or `one_cycle`.
+        weight_decay: Decoupled weight decay.
+        gradient_clip: Largest norm of the gradient.
+        patience: Epochs without a better validation loss before training stops.
+        device: `auto` (CUDA when there is one), `cpu`, `cuda`, `cuda:0`, ….
+        bfloat16: Autocast to bfloat16: `auto` (on CUDA only), `on` or `off`.
+        compile: `torch.compile`: `auto` (when a compiler is found and the run is long enough), `on` or `off`.
+        seed: Of weights, order and dropout.
+    Source: DeGRe (arXiv 2605.25749), 5.1.4: Adam, 5e-4, 1,024.
+    """
+
+    epochs: int = 20
+    batch_size: int = 1024
+    learning_rate: float = 5e-4
+    schedule: Schedule = "constant"
+    weight_decay: float = 0.0
+    gradient_clip: float = 1.0
+    patience: int = 2
+    device: str = "auto"
+    bfloat16: Switch = "auto"
+    compile: Switch = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("learning_rate", "gradient_clip"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        require_choice("schedule", self.schedule, Schedule)
+        require_choice("bfloat16", self.bfloat16, Switch)
+        require_choice("compile", self.compile, Switch)
+
+
+@dataclass(frozen=True)
+class MiningConfig:
+    """How lookahead sequences are mined.
+
+    Attributes:
+        beam_size: B, sequences kept at every step.
+        top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0 keeps all.
+        batch_size: Requests searched together.
+        shard_size: Requests in one stored shard.
+        most_requests: Training requests mined at most, drawn at random; 0 mines all.
+        role: Mine the requests of one role only (`mining`), or of `all`; no clicks are read either way.
+        seed: Of the draw.
+    Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.
+    """
+
+    beam_size: int = 8
+    top_k: int = 0
+    batch_size: int = 256
+    shard_size: int = 8192
+    most_requests: int = 0
+    device: str = "auto"
+    compile: Switch = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "batch_size", "shard_size"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("top_k", "most_requests"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require_choice("compile", self.compile, Switch)
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """The hybrid distillation objective.
+
+    Attributes:
+        soft_label_weight: alpha, the weight of the soft labels.
+        soft_label_temperature: tau_q; 1 is the paper's formula.
+        sequence_temperature: tau_w of the sequence weights.
+        sequence_weighting: Off gives every sequence of a request the same weight.
+        hard_labels: Off leaves only the soft labels, as in the paper's ablation.
+        warm_start: Starts the embeddings from the mining evaluator's.
+    Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
+    """
+
+    soft_label_weight: float = 0.01
+    soft_label_temperature: float = 1.0
+    sequence_temperature: float = 0.1
+    sequence_weighting: bool = True
+    hard_labels: bool = True
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.soft_label_weight >= 0, "soft_label_weight", self.soft_label_weight, "0 or more")
+        for name in ("soft_label_temperature", "sequence_temperature"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        require(
+            self.hard_labels or self.soft_label_weight > 0,
+            "soft_label_weight",
+            self.soft_label_weight,
+            "above 0 when hard_labels is off",
+        )

@@ -1,0 +1,157 @@
+"""Fits vocabularies and bucket edges on training values and encodes raw values as indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from degre_pipeline.reranker.schema import Field, FieldSize
+
+UNKNOWN = 0
+Indices = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """The declared fields with what was fitted for them: a vocabulary or the inner bucket edges.
+
+    Attributes:
+        fields: The declared fields, those of the request before those of the candidates.
+        vocabularies: Tokens by field name; a token's index is its position plus one.
+        edges: Ascending inner edges by field name; bucket 1 lies below the first.
+    """
+
+    fields: tuple[Field, ...]
+    vocabularies: Mapping[str, tuple[str, ...]]
+    edges: Mapping[str, tuple[float, ...]]
+
+    def sizes(self) -> tuple[FieldSize, ...]:
+        """Returns the sizes that a model needs to build its embeddings."""
+        return tuple(
+            FieldSize(field.name, field.kind, field.group, field.columns, self._indices(field))
+            for field in self.fields
+        )
+
+    def _indices(self, field: Field) -> int:
+        if field.kind == "numeric":
+            return len(self.edges[field.name]) + 2
+        return len(self.vocabularies[field.name]) + 1
+
+    def encode(self, name: str, values: Any) -> Indices:
+        """Encodes raw values of one field.
+
+        Args:
+            name: A declared field.
+            values: Raw values of any shape [...]; None and NaN mean missing.
+        Returns: Indices [..., columns]; unknown and missing values are 0.
+        Raises: KeyError: If the field is not declared.
+        """
+        field = self.field(name)
+        if field.kind == "numeric":
+            return _encode_numeric(np.asarray(values, dtype=np.float64), self.edges[name])
+        array = np.asarray(values, dtype=object)
+        if field.kind == "categorical":
+            return _encode_tokens(array, self.vocabularies[name])[..., None]
+        return _encode_tags(array, self.vocabularies[name], field.columns)
+
+    def field(self, name: str) -> Field:
+        """Returns a field by name. Raises: KeyError: naming the declared fields."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"field {name!r} is not declared; declared: {[field.name for field in self.fields]}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        return {
+            "fields": [vars(field) for field in self.fields],
+            "vocabularies": {name: list(tokens) for name, tokens in self.vocabularies.items()},
+            "edges": {name: list(edges) for name, edges in self.edges.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> FeatureSpace:
+        """Rebuilds the space from its JSON form."""
+        return cls(
+            tuple(Field(**field) for field in stored["fields"]),
+            {name: tuple(tokens) for name, tokens in stored["vocabularies"].items()},
+            {name: tuple(edges) for name, edges in stored["edges"].items()},
+        )
+
+
+def fit_feature_space(fields: Sequence[Field], training_values: Mapping[str, Any]) -> FeatureSpace:
+    """Fits every field on training values only.
+
+    Args:
+        fields: Declared fields.
+        training_values: Raw values of the training requests by field name, any shape.
+    Returns: The fitted space.
+    Raises: ValueError: If a field has no value, or a numeric field a value that is no number.
+    """
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    edges: dict[str, tuple[float, ...]] = {}
+    for field in fields:
+        values = np.asarray(training_values[field.name], dtype=object).ravel()
+        if field.kind == "numeric":
+            edges[field.name] = _quantile_edges(field, values)
+        else:
+            vocabularies[field.name] = _vocabulary(field, values)
+    return FeatureSpace(tuple(fields), vocabularies, edges)
+
+
+def _quantile_edges(field: Field, values: NDArray[Any]) -> tuple[float, ...]:
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"field {field.name!r} is numeric, but a value is not a number: {error}") from error
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        raise ValueError(f"field {field.name!r} has no finite training value; at least one is needed")
+    quantiles = np.quantile(numbers, np.linspace(0, 1, field.size + 1)[1:-1])
+    return tuple(float(edge) for edge in np.unique(quantiles))
+
+
+def _vocabulary(field: Field, values: NDArray[Any]) -> tuple[str, ...]:
+    tokens = {_token(value) for value in set(values.tolist())} - {""}
+    if field.kind == "tags":
+        tokens = {tag for value in tokens for tag in value.split("|") if tag}
+    if not tokens:
+        raise ValueError(f"field {field.name!r} has no training value; at least one is needed")
+    return tuple(sorted(tokens))
+
+
+def _token(value: Any) -> str:
+    """Returns the same text for 12, 12.0 and "12", so that a detour through float does not lose an id."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _encode_numeric(values: NDArray[np.float64], edges: Sequence[float]) -> Indices:
+    buckets = np.searchsorted(np.asarray(edges), values, side="right") + 1
+    return np.where(np.isnan(values), UNKNOWN, buckets).astype(np.int32)[..., None]
+
+
+def _encode_tokens(values: NDArray[Any], vocabulary: Sequence[str]) -> Indices:
+    index = {token: position for position, token in enumerate(vocabulary, start=1)}
+    flat = values.ravel().tolist()
+    known = {value: index.get(_token(value), UNKNOWN) for value in set(flat)}
+    encoded = np.fromiter((known[value] for value in flat), dtype=np.int32, count=len(flat))
+    return encoded.reshape(values.shape)
+
+
+def _encode_tags(values: NDArray[Any], vocabulary: Sequence[str], columns: int) -> Indices:
+    index = {token: position for position, token in enumerate(vocabulary, start=1)}
+    flat = values.ravel().tolist()
+    known: dict[Any, list[int]] = {}
+    for value in set(flat):
+        tags = [index[tag] for tag in _token(value).split("|") if tag in index][:columns]
+        known[value] = tags + [UNKNOWN] * (columns - len(tags))
+    encoded = np.asarray([known[value] for value in flat], dtype=np.int32)
+    return encoded.reshape(*values.shape, columns)

@@ -1,0 +1,66 @@
+"""The two objectives of DeGRe."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cumulative_regression_loss(logits: Tensor, cumulative_clicks: Tensor, mask: Tensor) -> Tensor:
+    """Ordered binary cross-entropy of the cumulative value at every filled slot.
+
+    Args:
+        logits: O[b, t, k], the logit that the value of the first t items reaches k.
+        cumulative_clicks: Clicks among the first t items, [b, t], a count.
+        mask: True for real slots, [b, t]; a list without any is left out of the mean.
+    Returns: Mean over lists, in nats.
+    Raises: ValueError: If shapes differ.
+    Source: DeGRe (arXiv 2605.25749), Eq. 8. Differs: read as a positive cross-entropy; divides by the
+        real list length; a mean over lists instead of a sum.
+    """
+    if logits.shape[:2] != cumulative_clicks.shape or mask.shape != cumulative_clicks.shape:
+        raise ValueError(
+            f"shapes differ: logits {tuple(logits.shape)}, cumulative_clicks {tuple(cumulative_clicks.shape)}, "
+            f"mask {tuple(mask.shape)}; allowed: [b, t, L], [b, t], [b, t]"
+        )
+    slots, levels = logits.shape[1:]
+    level = torch.arange(1, levels + 1, device=logits.device)
+    target = (cumulative_clicks[..., None] >= level).to(logits.dtype)
+    reachable = level <= torch.arange(1, slots + 1, device=logits.device)[:, None]
+    terms = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    by_slot = (terms * reachable).sum(-1) * mask
+    real = mask.sum(1)
+    return (by_slot.sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+
+
+def hybrid_distillation_loss(
+    log_probabilities: Tensor,
+    hard_labels: Tensor,
+    soft_labels: Tensor,
+    sequence_weights: Tensor,
+    *,
+    soft_label_weight: float,
+    use_hard_labels: bool = True,
+) -> Tensor:
+    """Weighted imitation of mined sequences plus alignment with the value of every alternative.
+
+    Args:
+        log_probabilities: log P of every candidate at every step, [b, k, t, n]; -inf where not selectable.
+        hard_labels: Mined sequences, [b, k, t]; negative where a list is shorter.
+        soft_labels: q_t over the remaining candidates, [b, k, t, n]; 0 where not selectable.
+        sequence_weights: B w_l, [b, k], mean one over the sequences of a request.
+        soft_label_weight: alpha.
+        use_hard_labels: Off leaves the soft labels alone.
+    Returns: Mean over requests of the sum over sequences divided by their number, in nats a list.
+    Source: DeGRe (arXiv 2605.25749), Eq. 13. Differs: divided by B, so that the rate need not change with B.
+    """
+    real = hard_labels >= 0
+    selectable = log_probabilities.isfinite()
+    finite = log_probabilities.masked_fill(~selectable, 0.0)
+    step = log_probabilities.new_zeros(hard_labels.shape)
+    if use_hard_labels:
+        step = -finite.gather(-1, hard_labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    if soft_label_weight > 0:
+        divergence = torch.special.xlogy(soft_labels, soft_labels) - soft_labels * finite
+        step = step + soft_label_weight * (divergence * selectable).sum(-1)
+    by_sequence = (step * real).sum(-1)
+    return (sequence_weights * by_sequence).mean()

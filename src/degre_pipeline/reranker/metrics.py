@@ -1,0 +1,164 @@
+"""Metrics of evaluators (R-AUC, PCOC, RMSE, calibration) and of lists (HR@K%, agreement), on numpy arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over requests with its 95% percentile bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def regression_auc(actual: Array, predicted: Array) -> float:
+    """Share of ordered pairs with different outcomes that the prediction orders the same way; ties count 0.
+
+    Args:
+        actual: Outcome of each list, [r], such as its clicks.
+        predicted: Predicted value, [r].
+    Returns: R-AUC in 0..1; NaN where all outcomes are equal.
+    Raises: ValueError: If shapes differ or a value is not finite.
+    Source: DeGRe (arXiv 2605.25749), Eq. 15. O(n log n) a level of the outcome.
+    """
+    actual, predicted = _pair(actual, predicted)
+    levels = np.unique(actual)
+    correct, pairs = 0, 0
+    for level in levels[1:]:
+        upper, lower = np.sort(predicted[actual == level]), np.sort(predicted[actual < level])
+        correct += int(np.searchsorted(lower, upper, side="left").sum())
+        pairs += len(upper) * len(lower)
+    return correct / pairs if pairs else float("nan")
+
+
+def pcoc(actual: Array, predicted: Array) -> float:
+    """Returns predicted over actual mean, 1 when calibrated; NaN where nothing was observed. Source: DeGRe 5.1.3."""
+    actual, predicted = _pair(actual, predicted)
+    return float(predicted.mean() / actual.mean()) if actual.mean() else float("nan")
+
+
+def rmse(actual: Array, predicted: Array) -> float:
+    """Returns the root mean squared error, in clicks a list. Source: DeGRe 5.1.3."""
+    actual, predicted = _pair(actual, predicted)
+    return float(np.sqrt(np.square(predicted - actual).mean()))
+
+
+def _pair(actual: Array, predicted: Array) -> tuple[Array, Array]:
+    actual, predicted = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if actual.shape != predicted.shape or actual.ndim != 1 or not len(actual):
+        raise ValueError(f"shapes are {actual.shape} and {predicted.shape}; allowed: two equal, [r] with r of 1 or more")
+    for name, values in (("actual", actual), ("predicted", predicted)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}[{int(np.argmin(np.isfinite(values)))}] is not finite; allowed: finite numbers")
+    return actual, predicted
+
+
+def ranks(list_values: Array, comparison_values: Array) -> NDArray[np.int64]:
+    """Returns how many comparison lists are strictly better than the list of each request, [r].
+
+    Args:
+        list_values: Value of the list of each request, [r].
+        comparison_values: Values of the comparison lists of each request, [r, s].
+    """
+    return (np.asarray(comparison_values) > np.asarray(list_values)[:, None]).sum(1)
+
+
+def hits(rank: NDArray[np.int64], lists: int, percent: float) -> Array:
+    """Returns 1 where a list is among the top `percent` of its comparison lists, else 0, [r].
+
+    Source: DeGRe (arXiv 2605.25749), Eq. 14: rank / lists < percent / 100, strictly.
+    """
+    return (rank * 100 < percent * lists).astype(np.float64)
+
+
+def share_of_ties(list_values: Array, comparison_values: Array) -> float:
+    """Returns the mean share of comparison lists with exactly the value of the list; ties flatter HR."""
+    return float((np.asarray(comparison_values) == np.asarray(list_values)[:, None]).mean())
+
+
+def bootstrap(values: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
+    """Returns the mean of finite values over requests with its 95% percentile bootstrap interval.
+
+    Give paired differences to compare two methods. Raises: ValueError: If no value is finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        raise ValueError("no finite value to average; allowed: one or more")
+    rng = np.random.default_rng(seed)
+    means = np.fromiter(
+        (values[rng.integers(len(values), size=len(values))].mean() for _ in range(samples)), np.float64, samples
+    )
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Lists of similar predictions: their number, mean prediction and mean outcome."""
+
+    count: int
+    predicted: float
+    actual: float
+
+
+def calibration(actual: Array, predicted: Array, bins: int = 10) -> list[CalibrationBin]:
+    """Returns quantile bins of the prediction with the mean prediction and outcome of each."""
+    actual, predicted = _pair(actual, predicted)
+    groups = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(actual)))
+    return [CalibrationBin(len(g), float(predicted[g].mean()), float(actual[g].mean())) for g in groups]
+
+
+def area_under_roc(actual: Array, scores: Array) -> float:
+    """Returns the AUC of scores for 0/1 outcomes, half credit for ties; NaN where one class is absent."""
+    actual, scores = _pair(actual, scores)
+    order = np.sort(scores)
+    mid_rank = (np.searchsorted(order, scores, "left") + np.searchsorted(order, scores, "right") + 1) / 2
+    positives = int(actual.sum())
+    negatives = len(actual) - positives
+    if not positives or not negatives:
+        return float("nan")
+    return float((mid_rank[actual == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def rank_correlation(one: Array, other: Array) -> Array:
+    """Returns Spearman's correlation within each request, [r], of two judges' values of its lists, [r, s].
+
+    NaN where a judge gives all lists the same value.
+    """
+    first, second = (_mid_ranks(np.asarray(values, dtype=np.float64)) for values in (one, other))
+    first, second = first - first.mean(1, keepdims=True), second - second.mean(1, keepdims=True)
+    scale = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+    with np.errstate(invalid="ignore"):
+        return (first * second).sum(1) / np.where(scale > 0, scale, np.nan)
+
+
+def _mid_ranks(values: Array) -> Array:
+    ordered = np.sort(values, axis=1)
+    pairs = zip(ordered, values, strict=True)
+    return np.stack([np.searchsorted(o, v, "left") + np.searchsorted(o, v, "right") for o, v in pairs]) / 2
+
+
+def discounted_gain(slot_gains: Array) -> Array:
+    """Returns DCG of the gains by slot, [..., t], with the discount 1 / log2(slot + 1)."""
+    return (np.asarray(slot_gains) * discounts(np.shape(slot_gains)[-1])).sum(-1)
+
+
+def discounts(slots: int) -> Array:
+    """Returns 1 / log2(slot + 1) for slots counted from one, [t]."""
+    return 1 / np.log2(np.arange(2, slots + 2))
+
+
+def ndcg(slot_gains: Array) -> Array:
+    """Returns NDCG of observed gains (clicks) of each list, [r], of [r, t]; NaN for a list without any gain."""
+    gains = np.asarray(slot_gains, dtype=np.float64)
+    ideal = discounted_gain(-np.sort(-gains, axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(ideal > 0, discounted_gain(gains) / ideal, np.nan)

@@ -1,0 +1,1 @@
+"""The networks: building blocks, the Lookahead Evaluator, the Online Generator, and their builders."""

@@ -1,0 +1,132 @@
+"""The Lookahead Evaluator: the expected cumulative clicks of every prefix of a list."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from degre_pipeline.reranker.configs import EvaluatorConfig
+from degre_pipeline.reranker.models.layers import FeatureLayer, SlotEmbedding, TransformerLayer
+from degre_pipeline.reranker.schema import FieldSize
+
+Cache = list[tuple[Tensor, Tensor]]
+
+
+class LookaheadEvaluator(nn.Module):
+    """Causal Transformer with a cumulative regression head.
+
+    Row t of the logits, O[t, k], depends on the first t items only and says whether their clicks reach k.
+    Source: DeGRe (arXiv 2605.25749), 4.1, Eq. 5 to 7.
+    """
+
+    def __init__(
+        self,
+        features: FeatureLayer,
+        slots: SlotEmbedding,
+        layers: Sequence[TransformerLayer],
+        head: nn.Module,
+        *,
+        list_length: int,
+        monotone: bool = False,
+    ) -> None:
+        super().__init__()
+        self.features, self.slots, self.head = features, slots, head
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(features.project.out_features)
+        self.list_length, self.monotone = list_length, monotone
+
+    def forward(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns the logits O, [b, t, L], of lists.
+
+        Args:
+            static: Indices of user and context fields, [b, columns].
+            items: Indices of the item and score fields of the listed items, in order, [b, t, columns].
+        """
+        return self.logits_of(self.project(static, items))
+
+    def project(self, static: Tensor, candidates: Tensor) -> Tensor:
+        """Returns one vector for each candidate, [b, n, w], without its slot."""
+        vectors: Tensor = self.features(static, candidates)[0]
+        return vectors
+
+    def logits_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
+        """Returns the logits O, [b, t, L], of lists given as item vectors in order, [b, t, w].
+
+        With the keys and values of encoded prefixes, `past`, the vectors continue those.
+        """
+        start = past[0][0].shape[1] if past else 0
+        x = vectors + self.slots()[start : start + vectors.shape[1]]
+        for index, layer in enumerate(self.layers):
+            x = layer(x, causal=True, past=past[index] if past else None)
+        return self._head(x)
+
+    def step(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        """Values alternatives for the next slot of prefixes whose keys and values are stored.
+
+        Args:
+            vectors: Alternatives for the slot, [p, m, w].
+            cache: Keys and values of the prefix by layer, each [p, t, w].
+            slot: Zero-based slot, equal to t.
+        Returns: Logits [p, m, L]; keys and values of the alternatives by layer, [p, m, w] each.
+        """
+        x = vectors + self.slots()[slot]
+        own: Cache = []
+        for layer, (keys, values) in zip(self.layers, cache, strict=True):
+            assert isinstance(layer, TransformerLayer)
+            x, key, value = layer.step(x, keys, values)
+            own.append((key, value))
+        return self._head(x), own
+
+    def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
+        """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
+        width = self.features.project.out_features
+        return [(like.new_empty(prefixes, 0, width), like.new_empty(prefixes, 0, width)) for _ in self.layers]
+
+    def _head(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.norm(x))
+        if not self.monotone:
+            return logits
+        first, drops = logits[..., :1], functional.softplus(logits[..., 1:])
+        return torch.cat([first, first - drops.cumsum(-1)], -1)
+
+
+def reachable(list_length: int, device: torch.device | None = None) -> Tensor:
+    """Returns the lower triangle [L, L]: True where level k can be reached by t items."""
+    return torch.ones(list_length, list_length, dtype=torch.bool, device=device).tril()
+
+
+def prefix_values(logits: Tensor, first_slot: int = 0) -> Tensor:
+    """Returns the expected clicks of every prefix, [..., t], of logits [..., t, L] from a zero-based slot on.
+
+    Source: DeGRe (arXiv 2605.25749), Eq. 4.
+    """
+    triangle = reachable(logits.shape[-1], logits.device)[first_slot : first_slot + logits.shape[-2]]
+    return (logits.sigmoid() * triangle).sum(-1)
+
+
+def slot_value(logits: Tensor, slot: int) -> Tensor:
+    """Returns the expected clicks, [...], of lists that end at a zero-based slot, from that slot's logits [..., L]."""
+    return logits[..., : slot + 1].sigmoid().sum(-1)
+
+
+def build_evaluator(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> LookaheadEvaluator:
+    """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
+    features = FeatureLayer(
+        sizes,
+        embedding_dim=config.embedding_dim,
+        width=config.width,
+        field_attention=config.field_attention,
+        field_heads=config.field_heads,
+        norm_statistics=config.norm_statistics,
+        id_dropout=config.id_dropout,
+    )
+    layers = [
+        TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
+        for _ in range(config.layers)
+    ]
+    head = nn.Sequential(nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, list_length))
+    slots = SlotEmbedding(list_length, config.position_dim, config.width)
+    return LookaheadEvaluator(
+        features, slots, layers, head, list_length=list_length, monotone=config.monotone_head
+    )

@@ -1,0 +1,318 @@
+"""Building blocks shared by the evaluator and the generator.
+
+Dimension letters: b requests, n candidates or t slots, f fields, d embedding width, w model width.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from degre_pipeline.reranker.configs import FieldAttention, NormStatistics
+from degre_pipeline.reranker.schema import GROUPS, FieldSize
+
+
+class FieldEmbedding(nn.Module):
+    """Embeds the index columns of all fields from one table; tags of one value are averaged.
+
+    Index 0 of every field (unknown, missing) starts at zero. In training a share `id_dropout` of the
+    categorical values is shown as unknown, so that unknown ids have a trained embedding when served.
+    """
+
+    offsets: Tensor
+    categorical: Tensor
+
+    def __init__(self, sizes: Sequence[FieldSize], embedding_dim: int, id_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.widths = [size.columns for size in sizes]
+        self.tagged = any(size.kind == "tags" for size in sizes)
+        self.id_dropout = id_dropout
+        starts = torch.tensor([0, *[size.indices for size in sizes]]).cumsum(0)
+        repeats = torch.tensor(self.widths, dtype=torch.long)
+        self.table = nn.Embedding(int(starts[-1]), embedding_dim)
+        nn.init.normal_(self.table.weight, std=embedding_dim**-0.5)
+        with torch.no_grad():
+            self.table.weight[starts[:-1]] = 0.0
+        self.register_buffer("offsets", starts[:-1].repeat_interleave(repeats), persistent=False)
+        is_categorical = torch.tensor([size.kind == "categorical" for size in sizes])
+        self.register_buffer("categorical", is_categorical.repeat_interleave(repeats), persistent=False)
+
+    def forward(self, indices: Tensor) -> Tensor:
+        """Returns embeddings [..., f, d] of indices [..., columns]."""
+        if self.training and self.id_dropout > 0:
+            dropped = torch.rand(indices.shape, device=indices.device) < self.id_dropout
+            indices = indices.masked_fill(dropped & self.categorical, 0)
+        embedded: Tensor = self.table(indices + self.offsets)
+        if not self.tagged:
+            return embedded
+        real = (indices > 0).unsqueeze(-1)
+        parts = zip(embedded.split(self.widths, -2), real.split(self.widths, -2), strict=True)
+        return torch.cat([part if part.shape[-2] == 1 else _mean_of_real(part, kept) for part, kept in parts], -2)
+
+
+def _mean_of_real(tags: Tensor, real: Tensor) -> Tensor:
+    return (tags * real).sum(-2, keepdim=True) / real.sum(-2, keepdim=True).clamp(min=1)
+
+
+class GroupLayerNorm(nn.Module):
+    """Layer normalization with affine parameters of each feature group.
+
+    Args:
+        groups: Group of every field, [f].
+        statistics: `token`: mean and variance over the d channels of a field. `group`: over all channels of
+            the fields of a group at one position.
+    Source: MTGR (arXiv 2505.18654), in words; cited by DeGRe 4.1. Which statistics is not published.
+    """
+
+    group_of_field: Tensor
+    same_group: Tensor
+
+    def __init__(self, groups: Sequence[str], embedding_dim: int, statistics: NormStatistics = "token") -> None:
+        super().__init__()
+        present = [group for group in GROUPS if group in groups]
+        index = torch.tensor([present.index(group) for group in groups])  # type: ignore[arg-type]
+        self.statistics = statistics
+        self.gamma = nn.Parameter(torch.ones(len(present), embedding_dim))
+        self.beta = nn.Parameter(torch.zeros(len(present), embedding_dim))
+        same = (index[:, None] == index[None, :]).float()
+        self.register_buffer("group_of_field", index, persistent=False)
+        self.register_buffer("same_group", same / same.sum(1, keepdim=True), persistent=False)
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """Returns the normalized [..., f, d] of embeddings [..., f, d]."""
+        mean = embedded.mean(-1, keepdim=True)
+        if self.statistics == "group":
+            mean = self.same_group @ mean
+        centred = embedded - mean
+        variance = centred.square().mean(-1, keepdim=True)
+        if self.statistics == "group":
+            variance = self.same_group @ variance
+        gamma, beta = self.gamma[self.group_of_field], self.beta[self.group_of_field]
+        return centred * torch.rsqrt(variance + 1e-5) * gamma + beta
+
+
+class InterDomainAttention(nn.Module):
+    """Attention among the field tokens of one position; positions do not mix.
+
+    Args:
+        groups: Group of every field, [f].
+        mode: `full`; `cross_only` masks pairs of one group; `mtgr` is the gated SiLU block of MTGR.
+    Source: DeGRe 4.1 names it without a definition; the default is plain multi-head self-attention
+        over fields without a residual, since the raw embeddings are concatenated next to the result.
+    """
+
+    blocked: Tensor
+
+    def __init__(self, groups: Sequence[str], embedding_dim: int, heads: int, mode: FieldAttention) -> None:
+        super().__init__()
+        self.heads, self.mode = heads, mode
+        self.project = nn.Linear(embedding_dim, embedding_dim * (4 if mode == "mtgr" else 3), bias=False)
+        self.out = nn.Linear(embedding_dim, embedding_dim, bias=False)
+        self.gated_norm = GroupLayerNorm(groups, embedding_dim) if mode == "mtgr" else None
+        same = torch.tensor([[one == other for other in groups] for one in groups])
+        alone = same.all(1, keepdim=True)
+        self.register_buffer("blocked", same & ~alone, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Returns the attended [..., f, d] of normalized tokens [..., f, d]."""
+        split = (self.heads, tokens.shape[-1] // self.heads)
+        parts = self.project(tokens).chunk(4 if self.mode == "mtgr" else 3, -1)
+        query, key, value = (part.unflatten(-1, split).transpose(-2, -3) for part in parts[:3])
+        affinity = query @ key.transpose(-1, -2)
+        if self.gated_norm is not None:
+            mixed = (functional.silu(affinity) / tokens.shape[-2]) @ value
+            gated = self.gated_norm(mixed.transpose(-2, -3).flatten(-2) * parts[3])
+            return tokens + self.out(gated)
+        affinity = affinity / math.sqrt(split[1])
+        if self.mode == "cross_only":
+            affinity = affinity.masked_fill(self.blocked, float("-inf"))
+        mixed = affinity.softmax(-1) @ value
+        attended: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        return attended
+
+
+class FeatureLayer(nn.Module):
+    """Turns the fields of a request into one vector for each of its items.
+
+    `Linear(Flatten(E) ‖ Flatten(E~))`, where E~ is the inter-domain attention over the group-normalized E.
+    The slot's part of the same linear layer is `SlotEmbedding`: a sum, so that items are projected once.
+    Source: DeGRe (arXiv 2605.25749), Eq. 5.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[FieldSize],
+        *,
+        embedding_dim: int,
+        width: int,
+        field_attention: FieldAttention,
+        field_heads: int,
+        norm_statistics: NormStatistics,
+        id_dropout: float,
+    ) -> None:
+        super().__init__()
+        static = [size for size in sizes if not size.per_candidate]
+        candidate = [size for size in sizes if size.per_candidate]
+        groups = [size.group for size in (*static, *candidate)]
+        self.user_fields = [position for position, size in enumerate(static) if size.group == "user"]
+        self.embedding_dim = embedding_dim
+        self.static = FieldEmbedding(static, embedding_dim, id_dropout) if static else None
+        self.candidate = FieldEmbedding(candidate, embedding_dim, id_dropout)
+        self.norm = GroupLayerNorm(groups, embedding_dim, norm_statistics)
+        self.attention = (
+            None
+            if field_attention == "none"
+            else InterDomainAttention(groups, embedding_dim, field_heads, field_attention)
+        )
+        self.project = nn.Linear(2 * len(groups) * embedding_dim, width)
+
+    def forward(self, static: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns item vectors and the user representation.
+
+        Args:
+            static: Indices of user and context fields, [b, columns].
+            candidates: Indices of item and score fields, [b, n, columns].
+        Returns: Item vectors [b, n, w]; concatenated user embeddings [b, user fields x d].
+        """
+        embedded = self.candidate(candidates)
+        b, n = embedded.shape[:2]
+        user = embedded.new_zeros(b, 0)
+        if self.static is not None:
+            request = self.static(static)
+            user = request[:, self.user_fields].flatten(1)
+            embedded = torch.cat([request.unsqueeze(1).expand(b, n, -1, -1), embedded], dim=2)
+        attended = self.norm(embedded)
+        if self.attention is not None:
+            attended = self.attention(attended)
+        return self.project(torch.cat([embedded.flatten(2), attended.flatten(2)], -1)), user
+
+
+class SlotEmbedding(nn.Module):
+    """The slot's share of Eq. 5: a learned position embedding passed through its columns of the linear layer."""
+
+    def __init__(self, slots: int, position_dim: int, width: int) -> None:
+        super().__init__()
+        self.position = nn.Embedding(slots, position_dim)
+        self.project = nn.Linear(position_dim, width, bias=False)
+
+    def forward(self) -> Tensor:
+        """Returns one vector for each slot, [t, w]."""
+        projected: Tensor = self.project(self.position.weight)
+        return projected
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm Transformer layer with GELU; optionally attends to a memory.
+
+    `forward` runs over whole sequences; `step` runs over alternatives for the next position against
+    stored keys and values, and both give the same numbers.
+    """
+
+    def __init__(
+        self, width: int, heads: int, feedforward: int, dropout: float, cross_attention: bool = False
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = nn.Dropout(dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.memory_norm = nn.LayerNorm(width) if cross_attention else None
+        if cross_attention:
+            self.memory_query = nn.Linear(width, width)
+            self.memory_key_value = nn.Linear(width, 2 * width)
+            self.memory_out = nn.Linear(width, width)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, feedforward)
+        self.contract = nn.Linear(feedforward, width)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        causal: bool = False,
+        mask: Tensor | None = None,
+        past: tuple[Tensor, Tensor] | None = None,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the layer's output.
+
+        Args:
+            x: Inputs, [b, t, w].
+            causal: Each position sees itself and earlier ones only.
+            mask: True for positions that may be seen, [b, t].
+            past: Keys and values of earlier positions, [b, s, w] each, that all may see; needs `causal`.
+            memory: What cross-attention sees, [m, n, w], where b is a multiple of m.
+            memory_mask: True for real rows of the memory, [m, n].
+        """
+        query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
+        visible = None if mask is None else mask[:, None, None, :]
+        if past is not None:
+            t, s = x.shape[1], past[0].shape[1]
+            key, value = torch.cat([past[0], key], 1), torch.cat([past[1], value], 1)
+            visible = torch.ones(t, s + t, dtype=torch.bool, device=x.device).tril(diagonal=s)
+        mixed = functional.scaled_dot_product_attention(
+            self._split(query),
+            self._split(key),
+            self._split(value),
+            attn_mask=visible,
+            is_causal=causal and past is None,
+        )
+        x = x + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
+        if memory is not None:
+            x = x + self._attend_to_memory(x, memory, memory_mask)
+        return x + self._feedforward(x)
+
+    def step(
+        self, x: Tensor, keys: Tensor, values: Tensor, *, memory: Tensor | None = None, memory_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs one position for several alternatives that share a prefix.
+
+        Args:
+            x: Alternatives for the next position of every prefix, [p, m, w].
+            keys: Keys of the prefix, [p, t, w]; t may be 0.
+            values: Values of the prefix, [p, t, w].
+            memory: What cross-attention sees, [p, n, w].
+            memory_mask: True for real rows of the memory, [p, n].
+        Returns: Outputs [p, m, w]; keys and values of the alternatives themselves, [p, m, w] each.
+        """
+        query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
+        heads = (self.heads, query.shape[-1] // self.heads)
+        scale = 1 / math.sqrt(heads[1])
+        queries, own_keys, own_values = (part.unflatten(-1, heads) for part in (query, key, value))
+        own = (queries * own_keys).sum(-1, keepdim=True) * scale
+        if keys.shape[1] == 0:
+            mixed = own_values
+        else:
+            past_keys, past_values = self._split(keys), self._split(values)
+            past = (queries.transpose(1, 2) @ past_keys.transpose(-1, -2)).transpose(1, 2) * scale
+            weights = torch.cat([past, own], -1).softmax(-1)
+            mixed = (weights[..., :-1].transpose(1, 2) @ past_values).transpose(1, 2)
+            mixed = mixed + weights[..., -1:] * own_values
+        x = x + self.out(mixed.flatten(-2))
+        if memory is not None:
+            x = x + self._attend_to_memory(x, memory, memory_mask)
+        return x + self._feedforward(x), key, value
+
+    def _split(self, rows: Tensor) -> Tensor:
+        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _feedforward(self, x: Tensor) -> Tensor:
+        hidden = functional.gelu(self.expand(self.feedforward_norm(x)))
+        contracted: Tensor = self.dropout(self.contract(hidden))
+        return contracted
+
+    def _attend_to_memory(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None) -> Tensor:
+        assert self.memory_norm is not None, "a memory needs cross_attention"
+        groups = x.shape[0] // memory.shape[0]
+        queries = self.memory_query(self.memory_norm(x)).unflatten(0, (memory.shape[0], groups)).flatten(1, 2)
+        key, value = self.memory_key_value(memory).chunk(2, -1)
+        visible = None if memory_mask is None else memory_mask[:, None, None, :]
+        mixed = functional.scaled_dot_product_attention(
+            self._split(queries), self._split(key), self._split(value), attn_mask=visible
+        )
+        attended: Tensor = self.dropout(self.memory_out(mixed.transpose(1, 2).flatten(2)))
+        return attended.unflatten(1, (groups, -1)).flatten(0, 1)

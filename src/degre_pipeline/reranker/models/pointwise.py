@@ -1,0 +1,42 @@
+"""A small point-wise click model, one item at a time: the ranking stage where a data set has none."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+import torch
+
+from degre_pipeline.reranker.models.layers import FieldEmbedding
+from degre_pipeline.reranker.schema import FieldSize
+
+
+class PointwiseClickModel(nn.Module):
+    """MLP over the embeddings of user, context and item; one logit for each item.
+
+    Source: the DNN baseline of the reranking literature, hidden widths 200 and 80.
+    """
+
+    def __init__(self, sizes: Sequence[FieldSize], embedding_dim: int = 16, dropout: float = 0.1) -> None:
+        super().__init__()
+        static = [size for size in sizes if not size.per_candidate]
+        candidate = [size for size in sizes if size.per_candidate]
+        self.static = FieldEmbedding(static, embedding_dim) if static else None
+        self.candidate = FieldEmbedding(candidate, embedding_dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(len(sizes) * embedding_dim, 200),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(200, 80),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(80, 1),
+        )
+
+    def forward(self, static: Tensor, candidates: Tensor) -> Tensor:
+        """Returns logits [b, n] of items with indices [b, n, columns] for users [b, columns]."""
+        items = self.candidate(candidates).flatten(2)
+        if self.static is not None:
+            request = self.static(static).flatten(1)
+            items = torch.cat([request[:, None].expand(-1, items.shape[1], -1), items], -1)
+        logits: Tensor = self.mlp(items)
+        return logits.squeeze(-1)

@@ -1,0 +1,83 @@
+"""What each model learns from: the loss of a batch of requests or of mined sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from degre_pipeline.reranker.batching import Requests, gather_candidates
+from degre_pipeline.reranker.configs import DistillationConfig
+from degre_pipeline.reranker.labels import sequence_weights, soft_labels
+from degre_pipeline.reranker.losses import cumulative_regression_loss, hybrid_distillation_loss
+
+
+def evaluator_loss(model: nn.Module, requests: Requests) -> Tensor:
+    """Cumulative regression loss of the exposed lists of a batch."""
+    logits = model(requests.static, gather_candidates(requests.candidates, requests.exposed))
+    return cumulative_regression_loss(logits, requests.clicks.cumsum(1), requests.exposed_mask)
+
+
+@dataclass(frozen=True)
+class MinedRequests:
+    """Requests with their lookahead sequences.
+
+    Attributes:
+        requests: b requests.
+        sequences: Candidate indices, [b, k, t]; -1 where a list is shorter.
+        values: Value of each sequence, [b, k].
+        step_values: Value of every extension, [b, k, t, n]; -inf for what could not be chosen.
+    """
+
+    requests: Requests
+    sequences: Tensor
+    values: Tensor
+    step_values: Tensor
+
+    @property
+    def request_id(self) -> Tensor:
+        """Ids of the requests, [b]."""
+        return self.requests.request_id
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def select(self, rows: Tensor | slice) -> MinedRequests:
+        """Returns the given rows."""
+        return MinedRequests(
+            self.requests.select(rows), self.sequences[rows], self.values[rows], self.step_values[rows]
+        )
+
+    def to(self, device: torch.device | str) -> MinedRequests:
+        """Returns the same examples on another device."""
+        return MinedRequests(
+            self.requests.to(device),
+            self.sequences.to(device),
+            self.values.to(device),
+            self.step_values.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class DistillationLoss:
+    """Hybrid distillation loss of a batch of mined requests, with its labels made on the fly."""
+
+    config: DistillationConfig
+
+    def __call__(self, model: nn.Module, mined: MinedRequests) -> Tensor:
+        """Returns the mean loss of the batch."""
+        requests, config = mined.requests, self.config
+        log_probabilities = model(requests.static, requests.candidates, requests.mask, mined.sequences.long())
+        exists = mined.values.isfinite()
+        weights = sequence_weights(mined.values.float(), config.sequence_temperature)
+        if not config.sequence_weighting:
+            weights = exists / exists.float().mean(1, keepdim=True)
+        return hybrid_distillation_loss(
+            log_probabilities,
+            mined.sequences.long(),
+            soft_labels(mined.step_values.float(), config.soft_label_temperature),
+            weights,
+            soft_label_weight=config.soft_label_weight,
+            use_hard_labels=config.hard_labels,
+        )

@@ -1,0 +1,205 @@
+"""The simulated shop: its settings, its users and items, and what a user thinks of an item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from degre_pipeline.simulation.click_world import FloatArray, IntArray
+
+AGE_BANDS = ("18-24", "25-34", "35-49", "50+")
+ACTIVITY_BANDS = ("rare", "regular", "frequent")
+CLIENTS = ("app", "web", "tablet")
+PRICE_LEVELS = ("lowest", "low", "middle", "high", "highest")
+
+_CLIENT_LOGITS = np.array([0.1, -0.15, 0.0])
+_AGE_PRICE_SENSITIVITY = np.array([0.3, 0.1, -0.1, -0.3])
+_PRICE_LEVEL_EDGES = (-1.2, -0.4, 0.4, 1.2)
+_WORLD_STREAM = 0
+
+
+@dataclass(frozen=True)
+class ShopConfig:
+    """Size, taste and logging policy of a simulated shop; the defaults are the default world.
+
+    Attributes:
+        users: Number of users.
+        items: Number of items.
+        categories: Number of item categories.
+        segments: Number of user segments, which share tastes for categories.
+        brands: Number of brands.
+        requests_per_day: Requests simulated for each day.
+        days: Days of the log.
+        candidates: Candidates handed over per request, n.
+        list_length: Items shown, t.
+        base_logit: Click logit of an average item at the top of a list.
+        segment_taste: Standard deviation of a segment's logit for a category.
+        personal_taste: Standard deviation of a user's own deviation from the segment.
+        item_quality: Standard deviation of an item's logit for everybody.
+        satiation: Logit lost per earlier item of the same category.
+        complement_bonus: Logit gained when an item of the complementary category stands before.
+        slot_penalty: Logit lost per slot down the list.
+        retrieval_focus: How closely retrieval follows taste; 0 draws candidates at random.
+        ranking_noise: Standard deviation of the ranking score around the stand-alone logit.
+        logging_noise: Scale of the Gumbel noise added to the score when choosing what to show.
+        exploration: Share of requests that are shown a random list.
+        seed: Seed of the world and of every day.
+
+    Raises: ValueError naming the setting, its value and what is allowed.
+    """
+
+    users: int = 2_000
+    items: int = 400
+    categories: int = 8
+    segments: int = 6
+    brands: int = 40
+    requests_per_day: int = 10_000
+    days: int = 12
+    candidates: int = 12
+    list_length: int = 6
+    base_logit: float = -1.6
+    segment_taste: float = 0.7
+    personal_taste: float = 0.25
+    item_quality: float = 0.75
+    satiation: float = 1.0
+    complement_bonus: float = 0.8
+    slot_penalty: float = 0.1
+    retrieval_focus: float = 1.5
+    ranking_noise: float = 0.55
+    logging_noise: float = 0.5
+    exploration: float = 0.1
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        for name, (low, high) in _allowed(self).items():
+            value = getattr(self, name)
+            whole = isinstance(getattr(type(self), name), int)
+            right_type = isinstance(value, int if whole else int | float)
+            if not (right_type and low <= value <= high and isfinite(value)):
+                kind = "whole numbers" if whole else "numbers"
+                raise ValueError(
+                    f"ShopConfig.{name} is {value!r}; allowed are {kind} from {low:.7g} to {high:.7g}"
+                )
+
+
+def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value allowed of every setting."""
+    unbounded = float("inf")
+    numbers = {field.name: (0.0, unbounded) for field in fields(config)}
+    sizes = ("users", "categories", "segments", "brands", "days", "list_length")
+    return (
+        numbers
+        | dict.fromkeys(sizes, (1.0, unbounded))
+        | {
+            "base_logit": (-20.0, 20.0),
+            "requests_per_day": (1, 1_000_000),
+            "items": (config.candidates, unbounded),
+            "candidates": (config.list_length, 20),
+            "exploration": (0.0, 1.0),
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Shop:
+    """Everything about the shop that does not change from day to day.
+
+    Attributes:
+        config: The settings it was built from.
+        user_segment: int64 [users].
+        user_age_band: Index into `AGE_BANDS`, int64 [users].
+        user_activity: Share of all requests, [users].
+        user_taste: Logit for every category, [users, categories].
+        price_sensitivity: Logit lost per standard deviation of price, [users].
+        item_category: int64 [items].
+        item_brand: int64 [items].
+        item_price: In currency units, [items].
+        item_relative_price: Log price, standardized within its category, [items].
+        item_quality: Logit for everybody, [items].
+        complement_of: Category that makes category c more wanted when placed before it, -1 for none,
+            int64 [categories].
+    """
+
+    config: ShopConfig
+    user_segment: IntArray
+    user_age_band: IntArray
+    user_activity: FloatArray
+    user_taste: FloatArray
+    price_sensitivity: FloatArray
+    item_category: IntArray
+    item_brand: IntArray
+    item_price: FloatArray
+    item_relative_price: FloatArray
+    item_quality: FloatArray
+    complement_of: IntArray
+
+    def stand_alone_logits(self, user: IntArray, client: IntArray, item: IntArray) -> FloatArray:
+        """Click logit of items for users at the top of a list, in the shape of the broadcast indices.
+
+        Of the context only the client matters; hour and weekday do not.
+        """
+        taste = self.user_taste[user, self.item_category[item]]
+        price = self.price_sensitivity[user] * self.item_relative_price[item]
+        return self.config.base_logit + _CLIENT_LOGITS[client] + taste + self.item_quality[item] - price
+
+    def activity_band(self) -> IntArray:
+        """Index into `ACTIVITY_BANDS` by thirds of the users, int64 [users]."""
+        ranks = self.user_activity.argsort().argsort()
+        return ranks * len(ACTIVITY_BANDS) // len(ranks)
+
+    def item_rating(self) -> FloatArray:
+        """Visible half-star rating from 1 to 5 that follows the item's quality, [items]."""
+        spread = max(self.config.item_quality, 1e-9)
+        return np.clip(np.round(2 * (3.5 + 0.75 * self.item_quality / spread)) / 2, 1.0, 5.0)
+
+    def item_price_level(self) -> IntArray:
+        """Index into `PRICE_LEVELS` by price among the items of the category, int64 [items]."""
+        return np.digitize(self.item_relative_price, _PRICE_LEVEL_EDGES)
+
+
+def build_shop(config: ShopConfig) -> Shop:
+    """Build the users and items of a shop from its seed."""
+    rng = np.random.default_rng((config.seed, _WORLD_STREAM))
+    return Shop(config, **_draw_users(config, rng), **_draw_items(config, rng))
+
+
+def _draw_users(config: ShopConfig, rng: np.random.Generator) -> dict[str, Any]:
+    segment = rng.integers(config.segments, size=config.users)
+    age_band = rng.integers(len(AGE_BANDS), size=config.users)
+    activity = rng.lognormal(0.0, 0.7, config.users)
+    segment_taste = config.segment_taste * rng.standard_normal((config.segments, config.categories))
+    own_taste = config.personal_taste * rng.standard_normal((config.users, config.categories))
+    sensitivity = 0.3 + _AGE_PRICE_SENSITIVITY[age_band] + 0.1 * rng.standard_normal(config.users)
+    return {
+        "user_segment": segment,
+        "user_age_band": age_band,
+        "user_activity": activity / activity.sum(),
+        "user_taste": segment_taste[segment] + own_taste,
+        "price_sensitivity": sensitivity,
+    }
+
+
+def _draw_items(config: ShopConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw items; categories come in pairs, the second of which is wanted more after the first.
+
+    A quarter of the variance of quality is the brand's.
+    """
+    brand = rng.integers(config.brands, size=config.items)
+    brand_quality = rng.standard_normal(config.brands)
+    quality = 0.5 * brand_quality[brand] + np.sqrt(0.75) * rng.standard_normal(config.items)
+    numbers = np.arange(config.categories)
+    category = rng.permutation(np.arange(config.items) % config.categories)
+    relative_price = rng.standard_normal(config.items)
+    category_price = rng.uniform(2.5, 4.5, config.categories)
+    return {
+        "item_category": category,
+        "item_brand": brand,
+        "item_price": np.round(np.exp(category_price[category] + 0.5 * relative_price), 2),
+        "item_relative_price": relative_price,
+        "item_quality": config.item_quality * quality,
+        "complement_of": np.where(numbers % 2 == 1, numbers - 1, -1),
+    }

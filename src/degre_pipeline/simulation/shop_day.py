@@ -1,0 +1,131 @@
+"""One day of the simulated shop: requests, candidates, ranking scores, shown lists, clicks and purchases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
+from degre_pipeline.simulation.shop import CLIENTS, Shop
+
+REQUESTS_PER_DAY_LIMIT = 1_000_000
+"""A request's id is its day times this, plus its place in the day."""
+
+_HOUR_WEIGHTS = np.array(
+    [1, 1, 1, 1, 1, 1, 2, 4, 5, 5, 5, 6, 7, 6, 5, 5, 6, 7, 9, 11, 12, 10, 6, 3], dtype=float
+)
+_CLIENT_SHARES = (0.6, 0.3, 0.1)
+_REQUESTS_PER_CHUNK = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class DayLog:
+    """What happened on one day, for r requests in the order of their time.
+
+    Attributes:
+        day: Ordinal of the date (`datetime.date.toordinal`).
+        second_of_day: int64 [r], ascending.
+        user: Index of the user, int64 [r].
+        client: Index into `CLIENTS`, int64 [r].
+        candidate_item: Indices of the candidate items, in the order handed over, int64 [r, n].
+        ranking_score: Stand-alone logit plus noise, drawn anew for every candidate of every request, [r, n].
+        exposed: Candidate indices of the shown list, int64 [r, t].
+        clicks: int64 [r, t].
+        conversions: Purchases, only where clicked, int64 [r, t].
+        truth: What really drove the clicks.
+    """
+
+    day: int
+    second_of_day: IntArray
+    user: IntArray
+    client: IntArray
+    candidate_item: IntArray
+    ranking_score: FloatArray
+    exposed: IntArray
+    clicks: IntArray
+    conversions: IntArray
+    truth: ClickTruth
+
+
+def simulate_day(shop: Shop, day: int) -> DayLog:
+    """Simulate a day from the shop's seed and the day alone.
+
+    Args:
+        shop: The world.
+        day: Ordinal of the date, at least 1.
+
+    Raises: ValueError if the day is below 1.
+    """
+    if day < 1:
+        raise ValueError(f"day is {day}; allowed are date ordinals from 1")
+    config = shop.config
+    rng = np.random.default_rng((config.seed, day))
+    hour = rng.choice(24, size=config.requests_per_day, p=_HOUR_WEIGHTS / _HOUR_WEIGHTS.sum())
+    user = rng.choice(config.users, size=config.requests_per_day, p=shop.user_activity)
+    client = rng.choice(len(CLIENTS), size=config.requests_per_day, p=_CLIENT_SHARES)
+    items = retrieve_candidates(shop, user, rng)
+    truth = click_truth(shop, day, user, client, items)
+    scores = truth.stand_alone_logits + config.ranking_noise * rng.standard_normal(items.shape)
+    exposed = choose_exposed(scores, shop, rng)
+    clicked = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
+    bought = clicked & (rng.random(exposed.shape) < purchase_probabilities(shop, user, items, exposed))
+    return DayLog(
+        day=day,
+        second_of_day=np.sort(hour * 3600 + rng.integers(3600, size=len(hour))),
+        user=user,
+        client=client,
+        candidate_item=items,
+        ranking_score=scores,
+        exposed=exposed,
+        clicks=clicked.astype(np.int64),
+        conversions=bought.astype(np.int64),
+        truth=truth,
+    )
+
+
+def retrieve_candidates(shop: Shop, user: IntArray, rng: np.random.Generator) -> IntArray:
+    """Draw each user's candidate items without repetition, likelier where taste is higher, shuffled.
+
+    Tastes concentrate the draw on a few categories, so that candidates of one category compete.
+    """
+    appeal = shop.config.retrieval_focus * shop.user_taste[:, shop.item_category]
+    chunks = []
+    for start in range(0, len(user), _REQUESTS_PER_CHUNK):
+        wanted = appeal[user[start : start + _REQUESTS_PER_CHUNK]]
+        keys = wanted + rng.gumbel(size=wanted.shape)
+        best = np.argpartition(-keys, shop.config.candidates - 1, axis=1)[:, : shop.config.candidates]
+        chunks.append(rng.permuted(best, axis=1))
+    return np.concatenate(chunks)
+
+
+def click_truth(shop: Shop, day: int, user: IntArray, client: IntArray, items: IntArray) -> ClickTruth:
+    """The click world of a day's requests."""
+    return ClickTruth(
+        request_id=day * REQUESTS_PER_DAY_LIMIT + np.arange(len(user), dtype=np.int64),
+        stand_alone_logits=shop.stand_alone_logits(user[:, None], client[:, None], items).astype(np.float32),
+        categories=shop.item_category[items],
+        complement_of=shop.complement_of,
+        satiation=shop.config.satiation,
+        complement_bonus=shop.config.complement_bonus,
+        slot_penalty=shop.config.slot_penalty,
+    )
+
+
+def choose_exposed(scores: FloatArray, shop: Shop, rng: np.random.Generator) -> IntArray:
+    """The logging policy: the best by noisy score, and for a share of requests a random list.
+
+    Returns: Candidate indices, int64 [r, t].
+    """
+    noise = rng.gumbel(size=scores.shape)
+    explores = rng.random((len(scores), 1)) < shop.config.exploration
+    keys = np.where(explores, noise, scores + shop.config.logging_noise * noise)
+    return np.argsort(-keys, axis=1)[:, : shop.config.list_length]
+
+
+def purchase_probabilities(shop: Shop, user: IntArray, items: IntArray, exposed: IntArray) -> FloatArray:
+    """Chance that a clicked item is bought, [r, t]: higher for liked categories, lower for dear items."""
+    item = np.take_along_axis(items, exposed, axis=1)
+    taste = shop.user_taste[user[:, None], shop.item_category[item]]
+    dearness = shop.price_sensitivity[user[:, None]] * shop.item_relative_price[item]
+    return 1.0 / (1.0 + np.exp(1.5 - 0.5 * taste + dearness))

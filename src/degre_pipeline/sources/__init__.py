@@ -1,0 +1,1 @@
+"""Public formats and your own logs, turned into the same request-log tables."""

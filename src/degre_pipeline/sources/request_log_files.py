@@ -1,0 +1,102 @@
+"""Your own log: five Parquet or CSV files, one a request-log table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+from degre_pipeline.sources.request_log import REQUIRED_COLUMNS, RequestLog, conform
+
+FORMATS = ("parquet", "csv")
+TABLES = tuple(table.name for table in fields(RequestLog))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestLogFilesConfig:
+    """Where a log's five files lie and what their columns are called.
+
+    Attributes:
+        folder: Folder with requests, candidates, exposures, users and items, each ending in `.{format}`.
+        format: "parquet" or "csv".
+        renames: Own column names, as "table.own_name" to the request log's name, for example
+            {"candidates.score": "ranking_score"}.
+
+    Raises: ValueError if the format or the form of a rename is not allowed.
+    """
+
+    folder: str
+    format: str
+    renames: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the format and the form of every rename."""
+        if self.format not in FORMATS:
+            raise ValueError(
+                f"RequestLogFilesConfig.format is {self.format!r}, allowed is one of {list(FORMATS)}."
+            )
+        for own_name in self.renames:
+            table, _, column = own_name.partition(".")
+            if table not in TABLES or not column:
+                raise ValueError(
+                    f"RequestLogFilesConfig.renames has the key {own_name!r}, allowed is 'table.column' "
+                    f"with a table of {list(TABLES)}."
+                )
+
+
+def read_request_log_files(config: RequestLogFilesConfig) -> RequestLog:
+    """Returns the request log kept in five files.
+
+    Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read, lacks a column, or
+        holds values that `conform` does not allow.
+    """
+    return conform(RequestLog(**{table: _read_table(config, table) for table in TABLES}))
+
+
+def _read_table(config: RequestLogFilesConfig, table: str) -> pd.DataFrame:
+    """Reads one file, renames its columns and checks that the required ones are there."""
+    path = Path(config.folder) / f"{table}.{config.format}"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Request-log file {path} does not exist. Required in {config.folder} are "
+            f"{[f'{name}.{config.format}' for name in TABLES]}."
+        )
+    frame = _read_file(path, config.format)
+    own_names = {
+        own_name.partition(".")[2]: name
+        for own_name, name in config.renames.items()
+        if own_name.partition(".")[0] == table
+    }
+    _check_renames(path, frame, own_names)
+    renamed = frame.rename(columns=own_names)
+    _check_columns(path, frame, renamed, REQUIRED_COLUMNS[table])
+    return renamed
+
+
+def _read_file(path: Path, file_format: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path) if file_format == "parquet" else pd.read_csv(path, low_memory=False)
+    except ValueError as error:
+        raise ValueError(f"Cannot read {path} as {file_format}: {error}") from error
+
+
+def _check_renames(path: Path, frame: pd.DataFrame, own_names: Mapping[str, str]) -> None:
+    unknown = [name for name in own_names if name not in frame.columns]
+    if unknown:
+        raise ValueError(
+            f"{path} has no column(s) {unknown} to rename, allowed are its columns {list(frame.columns)}."
+        )
+
+
+def _check_columns(path: Path, frame: pd.DataFrame, renamed: pd.DataFrame, required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in renamed.columns]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the column(s) {missing}: it has {list(frame.columns)}, "
+            f"required are {list(required)}. Columns of other names are mapped by `renames`."
+        )
+    repeated = sorted(renamed.columns[renamed.columns.duplicated()])
+    if repeated:
+        raise ValueError(
+            f"{path} has more than one column {repeated} after renaming, allowed is one of each."
+        )

@@ -1,0 +1,117 @@
+"""The simulated shop as a source: its days turned into request-log tables, with the truth behind them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from degre_pipeline.simulation.click_world import ClickTruth, concatenate_truths
+from degre_pipeline.simulation.shop import (
+    ACTIVITY_BANDS,
+    AGE_BANDS,
+    CLIENTS,
+    PRICE_LEVELS,
+    Shop,
+    ShopConfig,
+    build_shop,
+)
+from degre_pipeline.simulation.shop_day import DayLog, simulate_day
+from degre_pipeline.sources.request_log import RequestLog, conform
+
+
+def simulate_request_log(config: ShopConfig, run_date: datetime.date) -> tuple[RequestLog, ClickTruth]:
+    """The log of `config.days` days up to and including the run date, and what really drove its clicks.
+
+    A date's rows depend on the configuration and the date, never on the window it is asked for in.
+    """
+    shop = build_shop(config)
+    last = run_date.toordinal()
+    days = [simulate_day(shop, day) for day in range(last - config.days + 1, last + 1)]
+    log = RequestLog(
+        requests=pd.concat([_requests(day) for day in days], ignore_index=True),
+        candidates=pd.concat([_candidates(day) for day in days], ignore_index=True),
+        exposures=pd.concat([_exposures(shop, day) for day in days], ignore_index=True),
+        users=_users(shop),
+        items=_items(shop),
+    )
+    return conform(log), concatenate_truths([day.truth for day in days])
+
+
+def _requests(day: DayLog) -> pd.DataFrame:
+    date = datetime.date.fromordinal(day.day)
+    seconds = pd.to_timedelta(day.second_of_day, unit="s")
+    return pd.DataFrame(
+        {
+            "request_id": day.truth.request_id,
+            "user_id": day.user + 1,
+            "requested_at": pd.Timestamp(date) + seconds,
+            "hour": day.second_of_day // 3600,
+            "weekday": np.full(len(day.user), date.weekday()),
+            "client": _named(CLIENTS, day.client),
+        }
+    )
+
+
+def _candidates(day: DayLog) -> pd.DataFrame:
+    requests, width = day.candidate_item.shape
+    return pd.DataFrame(
+        {
+            "request_id": np.repeat(day.truth.request_id, width),
+            "candidate_index": np.tile(np.arange(width), requests),
+            "item_id": day.candidate_item.ravel() + 1,
+            "ranking_score": day.ranking_score.ravel(),
+        }
+    )
+
+
+def _exposures(shop: Shop, day: DayLog) -> pd.DataFrame:
+    requests, length = day.exposed.shape
+    item = np.take_along_axis(day.candidate_item, day.exposed, axis=1).ravel()
+    return pd.DataFrame(
+        {
+            "request_id": np.repeat(day.truth.request_id, length),
+            "slot": np.tile(np.arange(1, length + 1), requests),
+            "item_id": item + 1,
+            "click": day.clicks.ravel(),
+            "conversion": day.conversions.ravel().astype(np.float64),
+            "price": shop.item_price[item],
+        }
+    )
+
+
+def _users(shop: Shop) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "user_id": np.arange(1, shop.config.users + 1),
+            "segment": _numbered("segment", shop.user_segment),
+            "age_band": _named(AGE_BANDS, shop.user_age_band),
+            "activity": _named(ACTIVITY_BANDS, shop.activity_band()),
+        }
+    )
+
+
+def _items(shop: Shop) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "item_id": np.arange(1, shop.config.items + 1),
+            "category": _numbered("category", shop.item_category),
+            "brand": _numbered("brand", shop.item_brand),
+            "price": shop.item_price,
+            "price_level": _named(PRICE_LEVELS, shop.item_price_level()),
+            "rating": shop.item_rating(),
+        }
+    )
+
+
+def _named(names: Sequence[str], codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    named: NDArray[Any] = np.array(names, dtype=object)[codes]
+    return named
+
+
+def _numbered(word: str, numbers: NDArray[np.integer[Any]]) -> list[str]:
+    return [f"{word}_{number}" for number in numbers]

@@ -1,0 +1,5 @@
+"""What data must look like: Great Expectations behind the catalog's `validator:` key."""
+
+from .validator import InvalidTableError, TableValidator
+
+__all__ = ["InvalidTableError", "TableValidator"]

@@ -1,0 +1,84 @@
+"""The class that the catalog's `validator:` key names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from .column_kinds import column_kinds
+from .data_docs import run_expectations
+from .failures import describe_failures
+from .rules import kind_in
+from .suites import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from great_expectations.expectations import Expectation
+
+
+class InvalidTableError(ValueError):
+    """A table breaks a rule of its suite."""
+
+
+class TableValidator:
+    """Checks one table against its suite and keeps the result as a page of the Data Docs site.
+
+    In the catalog (a path under the key `path` is taken from the project's folder)::
+
+        requests:
+          type: pandas.ParquetDataset
+          filepath: data/02_intermediate/requests.parquet
+          validator:
+            class: degre_pipeline.validation.TableValidator
+            "on": save
+            options: {table: requests, path: data/08_reporting/data_docs}
+
+    Kedro validates before it saves, so a table that fails is not written and the file of an earlier run
+    stays as it was.
+    """
+
+    def __init__(self, table: str, path: str = "data/08_reporting/data_docs") -> None:
+        """Choose a suite.
+
+        Args:
+            table: Name of the suite.
+            path: Folder of the Data Docs site.
+        Raises: ValueError if there is no suite of that name.
+        """
+        if table not in SUITES:
+            raise ValueError(f"There is no suite for the table {table!r}; allowed: {sorted(SUITES)}.")
+        self._table = table
+        self._suite = SUITES[table]
+        self._site = Path(path)
+
+    def validate(self, data: Any) -> pd.DataFrame:
+        """Return the table as it came.
+
+        First its columns are checked, then its rows; a table whose columns are wrong is not looked at further.
+
+        Raises: TypeError if it is no DataFrame; InvalidTableError naming each broken rule, the first
+            offending rows, what they hold and what is allowed.
+        """
+        if not isinstance(data, pd.DataFrame):
+            raise TypeError(
+                f"The table {self._table!r} is a {type(data).__name__}; allowed: a pandas DataFrame."
+            )
+        kinds = column_kinds(data, self._suite.columns)
+        columns = [kind_in(name, allowed) for name, allowed in self._suite.columns.items()]
+        self._check(f"{self._table}_columns", kinds, columns, keys=())
+        derived = self._suite.derive(data.reset_index(drop=True))
+        self._check(self._table, derived, self._suite.rules(), keys=self._suite.keys)
+        return data
+
+    def _check(
+        self, suite: str, frame: pd.DataFrame, rules: "Sequence[Expectation]", keys: tuple[str, ...]
+    ) -> None:
+        result = run_expectations(frame, suite, rules, self._site)
+        broken = describe_failures(frame, result, keys)
+        if broken:
+            raise InvalidTableError(
+                f"The table {self._table!r} breaks {len(broken)} of {len(rules)} rules:\n  - "
+                + "\n  - ".join(broken)
+                + f"\nFull report: {self._site}/index.html"
+            )

@@ -1,0 +1,130 @@
+"""The simulated shop: settings, days that do not depend on the window, and a default world worth learning."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from degre_pipeline.simulation.optimum import best_lists
+from degre_pipeline.simulation.shop import ShopConfig, build_shop
+from degre_pipeline.simulation.shop_day import DayLog, simulate_day
+
+DAY = 738_900
+SMALL = ShopConfig(users=50, items=40, requests_per_day=200, days=2)
+
+
+def best_by(scores: np.ndarray, list_length: int) -> np.ndarray:
+    return np.argsort(-scores, axis=1)[:, None, :list_length]
+
+
+@pytest.fixture(scope="module")
+def default_day() -> DayLog:
+    return simulate_day(build_shop(ShopConfig(requests_per_day=3_000)), DAY)
+
+
+def test_the_default_world_is_neither_trivial_nor_hopeless(default_day: DayLog) -> None:
+    truth = default_day.truth
+    best = best_lists(truth, 6)[1].mean()
+    ranking_loss = 1 - truth.utility(best_by(default_day.ranking_score, 6)).mean() / best
+    stand_alone_loss = 1 - truth.utility(best_by(truth.stand_alone_logits, 6)).mean() / best
+    assert 0.10 <= ranking_loss <= 0.25
+    assert 0.05 <= stand_alone_loss < ranking_loss
+    assert 1.0 <= truth.utility(default_day.exposed[:, None]).mean() <= 2.0
+
+
+def test_clicks_follow_the_truth(default_day: DayLog) -> None:
+    probabilities = default_day.truth.click_probabilities(default_day.exposed[:, None])[:, 0]
+    for low in np.arange(0.0, 0.6, 0.1):
+        inside = (probabilities >= low) & (probabilities < low + 0.1)
+        error = np.sqrt((probabilities * (1 - probabilities))[inside].sum()) / inside.sum()
+        assert abs(default_day.clicks[inside].mean() - probabilities[inside].mean()) < 4 * error
+    residual = default_day.clicks - probabilities
+    assert np.abs(residual.mean(axis=0)).max() < 4 * 0.5 / np.sqrt(len(residual))
+
+
+def test_purchases_only_where_clicked(default_day: DayLog) -> None:
+    assert (default_day.conversions <= default_day.clicks).all()
+    assert 0.05 < default_day.conversions.sum() / default_day.clicks.sum() < 0.6
+
+
+def test_lists_and_candidates_hold_no_item_twice(default_day: DayLog) -> None:
+    for rows in (default_day.candidate_item, default_day.exposed):
+        assert (np.diff(np.sort(rows, axis=1), axis=1) > 0).all()
+
+
+def test_candidates_collide_in_few_categories_and_come_unsorted(default_day: DayLog) -> None:
+    categories = np.sort(default_day.truth.categories, axis=1)
+    assert 4.0 < 1 + (np.diff(categories, axis=1) > 0).sum(axis=1).mean() < 5.5
+    logits = default_day.truth.stand_alone_logits
+    assert np.ptp(logits.mean(axis=0)) < 0.15 * logits.std()
+
+
+def test_exploration_is_the_share_of_lists_that_ignore_the_score() -> None:
+    for exploration, expected in ((0.0, 1.0), (0.25, 0.75)):
+        config = ShopConfig(requests_per_day=2_000, exploration=exploration, logging_noise=0.0)
+        day = simulate_day(build_shop(config), DAY)
+        by_score = (day.exposed == best_by(day.ranking_score, 6)[:, 0]).all(axis=1).mean()
+        assert by_score == pytest.approx(expected, abs=0.05)
+
+
+def test_ranking_noise_is_the_error_of_the_score() -> None:
+    day = simulate_day(build_shop(ShopConfig(ranking_noise=0.3, requests_per_day=500)), DAY)
+    assert np.std(day.ranking_score - day.truth.stand_alone_logits) == pytest.approx(0.3, rel=0.05)
+
+
+def test_a_day_is_the_same_whatever_was_simulated_before() -> None:
+    shop = build_shop(SMALL)
+    alone = simulate_day(shop, DAY)
+    simulate_day(shop, DAY - 1)
+    again = simulate_day(build_shop(SMALL), DAY)
+    for field in fields(DayLog):
+        if field.name != "truth":
+            np.testing.assert_array_equal(getattr(alone, field.name), getattr(again, field.name))
+    assert not np.array_equal(alone.candidate_item, simulate_day(shop, DAY + 1).candidate_item)
+
+
+def test_the_seed_changes_world_and_days() -> None:
+    other = build_shop(ShopConfig(users=50, items=40, requests_per_day=200, days=2, seed=8))
+    assert not np.array_equal(other.user_taste, build_shop(SMALL).user_taste)
+
+
+def test_smallest_shop() -> None:
+    config = ShopConfig(
+        users=1,
+        items=1,
+        categories=1,
+        segments=1,
+        brands=1,
+        requests_per_day=1,
+        days=1,
+        candidates=1,
+        list_length=1,
+        item_quality=0.0,
+    )
+    shop = build_shop(config)
+    assert simulate_day(shop, 1).exposed.tolist() == [[0]]
+    assert shop.item_rating().tolist() == [3.5]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("users", 0, "users is 0; allowed are whole numbers from 1 "),
+        ("requests_per_day", 2_000_000, "requests_per_day is 2000000; .* to 1000000"),
+        ("items", 11, "items is 11; .* from 12"),
+        ("candidates", 5, "candidates is 5; .* from 6 to 20"),
+        ("days", 1.5, "days is 1.5; allowed are whole numbers"),
+        ("exploration", 1.1, "exploration is 1.1; allowed are numbers from 0 to 1"),
+        ("satiation", -0.1, "satiation is -0.1"),
+        ("ranking_noise", float("nan"), "ranking_noise is nan"),
+        ("seed", -1, "seed is -1"),
+    ],
+)
+def test_wrong_settings_are_named(setting: str, value: float, message: str) -> None:
+    with pytest.raises(ValueError, match=f"ShopConfig.{message}"):
+        ShopConfig(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_a_day_before_the_calendar_is_refused() -> None:
+    with pytest.raises(ValueError, match="day is 0; allowed are date ordinals from 1"):
+        simulate_day(build_shop(SMALL), 0)

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from degre_pipeline.sources.request_log import RequestLog, conform
+from degre_pipeline.sources.request_log_files import RequestLogFilesConfig, read_request_log_files
+
+
+def write(log: RequestLog, folder: Path, file_format: str) -> None:
+    for name, table in log.tables():
+        path = folder / f"{name}.{file_format}"
+        table.to_csv(path, index=False) if file_format == "csv" else table.to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv"])
+def test_a_written_log_is_read_back(small_log: RequestLog, tmp_path: Path, file_format: str) -> None:
+    write(small_log, tmp_path, file_format)
+
+    log = read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format))
+
+    expected = conform(small_log)
+    for name in ("requests", "candidates", "exposures", "users"):
+        pd.testing.assert_frame_equal(getattr(log, name), getattr(expected, name))
+    assert list(log.items["item_id"]) == ["a", "b", "c", "d"]
+
+
+def test_own_column_names_are_renamed_in_their_table_alone(small_log: RequestLog, tmp_path: Path) -> None:
+    own = RequestLog(
+        requests=small_log.requests.rename(columns={"requested_at": "at"}),
+        candidates=small_log.candidates.rename(columns={"ranking_score": "score"}),
+        exposures=small_log.exposures.assign(score=1.0),
+        users=small_log.users,
+        items=small_log.items,
+    )
+    write(own, tmp_path, "parquet")
+    renames = {"requests.at": "requested_at", "candidates.score": "ranking_score"}
+
+    log = read_request_log_files(
+        RequestLogFilesConfig(folder=str(tmp_path), format="parquet", renames=renames)
+    )
+
+    pd.testing.assert_frame_equal(log.candidates, conform(small_log).candidates)
+    assert "score" in log.exposures.columns
+
+
+def test_a_missing_file_is_named(small_log: RequestLog, tmp_path: Path) -> None:
+    write(small_log, tmp_path, "csv")
+    (tmp_path / "items.csv").unlink()
+
+    with pytest.raises(FileNotFoundError, match=r"items\.csv does not exist. Required .*'requests\.csv'"):
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"))
+
+
+def test_a_missing_column_is_named(small_log: RequestLog, tmp_path: Path) -> None:
+    write(small_log, tmp_path, "csv")
+    small_log.users.rename(columns={"user_id": "uid"}).to_csv(tmp_path / "users.csv", index=False)
+
+    with pytest.raises(
+        ValueError, match=r"users\.csv lacks the column\(s\) \['user_id'\]: it has \['uid', 'age'\]"
+    ):
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"))
+
+
+@pytest.mark.parametrize(
+    ("renames", "message"),
+    [
+        (
+            {"candidates.points": "ranking_score"},
+            r"candidates\.csv has no column\(s\) \['points'\] to rename",
+        ),
+        ({"users.age": "user_id"}, r"users\.csv has more than one column \['user_id'\]"),
+    ],
+)
+def test_bad_renames_are_named(
+    small_log: RequestLog, tmp_path: Path, renames: dict[str, str], message: str
+) -> None:
+    write(small_log, tmp_path, "csv")
+
+    with pytest.raises(ValueError, match=message):
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv", renames=renames))
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv"])
+def test_an_unreadable_file_is_named(small_log: RequestLog, tmp_path: Path, file_format: str) -> None:
+    write(small_log, tmp_path, file_format)
+    (tmp_path / f"users.{file_format}").write_text("")
+
+    with pytest.raises(ValueError, match=rf"Cannot read .*users\.{file_format} as {file_format}"):
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format))
+
+
+def test_bad_settings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"format is 'xlsx', allowed is one of \['parquet', 'csv'\]"):
+        RequestLogFilesConfig(folder=".", format="xlsx")
+    with pytest.raises(ValueError, match=r"key 'score', allowed is 'table.column'"):
+        RequestLogFilesConfig(folder=".", format="csv", renames={"score": "ranking_score"})

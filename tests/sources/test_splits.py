@@ -1,0 +1,113 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from degre_pipeline.sources.splits import assign_splits, uniform_hash
+
+
+def requests_of(users: list[str], times: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"request_id": range(len(users)), "user_id": users, "requested_at": pd.to_datetime(times)}
+    )
+
+
+@pytest.fixture
+def requests() -> pd.DataFrame:
+    days = ["2024-05-13", "2024-05-14", "2024-05-15", "2024-05-17"]
+    return requests_of(
+        ["ann", "bob", "cat", "bob"] * 10, [day + " 23:59:59" for day in days for _ in range(10)]
+    )
+
+
+def test_by_day_tests_on_the_last_day_and_validates_on_the_one_before(requests: pd.DataFrame) -> None:
+    splits = assign_splits(requests, "by_day", 0.5, seed=1)
+
+    assert list(splits["split"]) == ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
+    assert list(splits["request_id"]) == list(requests["request_id"])
+
+
+def test_leave_one_out_holds_out_each_users_last_two() -> None:
+    # Ann's last two share their time: the greater request id counts as later. Cat has two requests only.
+    users = ["ann", "ann", "ann", "bob", "bob", "bob", "bob", "cat", "cat", "ann"]
+    times = [f"2024-05-{day}" for day in (15, 15, 13, 19, 16, 17, 18, 11, 12, 12)]
+
+    splits = assign_splits(requests_of(users, times), "leave_one_out", 0.5, seed=2)
+
+    assert list(splits["split"]) == [
+        "validation", "test", "train",
+        "test", "train", "train", "validation",
+        "train", "train", "train",
+    ]  # fmt: skip
+
+
+def test_roles_follow_the_share_and_the_seed() -> None:
+    ids = np.arange(40_000)
+
+    # Five standard errors of a share of 0.3 over 40,000 are 0.0115.
+    assert (uniform_hash(ids, 5) < 0.3).mean() == pytest.approx(0.3, abs=0.0115)
+    assert ((uniform_hash(ids, 5) < 0.3) == (uniform_hash(ids, 6) < 0.3)).mean() == pytest.approx(
+        0.58, abs=0.0125
+    )
+
+
+def test_hash_stays_the_same_between_versions() -> None:
+    # SplitMix64 yields 0xE220A8397B1DCDAF first from state 0; an id equal to the mixed seed undoes the seed.
+    unseeded = np.array([0xE220A8397B1DCDAF], dtype=np.uint64).astype(np.int64)
+
+    assert uniform_hash(unseeded, 0)[0] == (0xE220A8397B1DCDAF >> 11) / 2**53
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    days=st.lists(st.integers(0, 6), min_size=30, max_size=60),
+    strategy=st.sampled_from(["by_day", "leave_one_out"]),
+    shuffling=st.randoms(use_true_random=False),
+)
+def test_the_order_of_rows_changes_nothing(days: list[int], strategy: str, shuffling: object) -> None:
+    days[:3] = [0, 1, 2]
+    start = pd.Timestamp("2024-05-13")
+    requests = pd.DataFrame(
+        {
+            "request_id": range(100, 100 + len(days)),
+            "user_id": [number % 7 for number in range(len(days))],
+            "requested_at": [start + pd.Timedelta(days=day) for day in days],
+        }
+    )
+    # A whole first day of training requests, so that both roles train however the days fall.
+    early = requests.assign(
+        request_id=requests["request_id"] + 1000, requested_at=start - pd.Timedelta(days=9)
+    )
+    both = pd.concat([requests, early])
+    order = list(range(len(both)))
+    shuffling.shuffle(order)  # type: ignore[attr-defined]
+
+    plain = assign_splits(both, strategy, 0.5, seed=3).set_index("request_id")
+    turned = assign_splits(both.iloc[order], strategy, 0.5, seed=3).set_index("request_id")
+
+    pd.testing.assert_frame_equal(turned.loc[plain.index], plain)
+    assert set(plain["split"]) == {"train", "validation", "test"}
+
+
+def test_two_days_are_too_few(requests: pd.DataFrame) -> None:
+    with pytest.raises(
+        ValueError, match=r"covers 2 day\(s\), \['2024-05-13', '2024-05-14'\].*needs 3 or more"
+    ):
+        assign_splits(requests.head(20), "by_day", 0.5, seed=1)
+
+
+def test_bad_arguments_are_named(requests: pd.DataFrame) -> None:
+    with pytest.raises(
+        ValueError, match=r"strategy is 'random', allowed is one of \['by_day', 'leave_one_out'\]"
+    ):
+        assign_splits(requests, "random", 0.5, seed=1)
+    with pytest.raises(ValueError, match=r"external_share is 1.0, allowed is more than 0"):
+        assign_splits(requests, "by_day", 1.0, seed=1)
+
+
+def test_a_role_without_training_requests_is_reported(requests: pd.DataFrame) -> None:
+    with pytest.raises(
+        ValueError, match=r"training split of role 'external' has 0 of 40 requests .*share 1e-09"
+    ):
+        assign_splits(requests, "by_day", 1e-9, seed=1)
