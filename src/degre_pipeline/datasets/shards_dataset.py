@@ -54,7 +54,9 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
         self._write_json(_STARTED, {_FINGERPRINT: data.fingerprint, "names": list(data.names)})
         self._make_missing(data)
         sizes = {name: shard_path(self._folder, name).stat().st_size for name in data.names}
-        self._write_json(_SUCCESS, {_FINGERPRINT: data.fingerprint, "names": list(data.names), "sizes": sizes})
+        self._write_json(
+            _SUCCESS, {_FINGERPRINT: data.fingerprint, "names": list(data.names), "sizes": sizes}
+        )
 
     def load(self) -> LoadedShards:
         """Return the finished shards, unread.
@@ -97,7 +99,9 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
 
     def _remove_strangers(self, data: Shards) -> None:
         """Remove leftovers of interrupted writes and every shard that is not one of this run."""
-        ours = {shard_path(self._folder, name) for name in data.names if self._is_whole(name, data.fingerprint)}
+        ours = {
+            shard_path(self._folder, name) for name in data.names if self._is_whole(name, data.fingerprint)
+        }
         shards = set(self._folder.glob("*.safetensors"))
         leftovers = set(self._folder.glob(f".*{TEMPORARY_SUFFIX}"))
         for path in (shards - ours) | leftovers:

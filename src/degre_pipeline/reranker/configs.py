@@ -11,6 +11,8 @@ NormStatistics = Literal["token", "group"]
 ItemInput = Literal["encoder", "feature"]
 Schedule = Literal["constant", "one_cycle"]
 Switch = Literal["auto", "on", "off"]
+MinedRoles = Literal["mining", "all"]
+Teacher = Literal["mined", "exposed"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class TrainingConfig:
         patience: Epochs without a better validation loss before training stops.
         device: `auto` (CUDA when there is one), `cpu`, `cuda`, `cuda:0`, ….
         bfloat16: Autocast to bfloat16: `auto` (on CUDA only), `on` or `off`.
-        compile: `torch.compile`: `auto` (when a compiler is found and the run is long enough), `on` or `off`.
+        compile: `torch.compile`: `auto` (on CUDA only), `on` (not without a C++ compiler) or `off`.
         seed: Of weights, order and dropout.
     Source: DeGRe (arXiv 2605.25749), 5.1.4: Adam, 5e-4, 1,024.
     """
@@ -166,11 +168,12 @@ class MiningConfig:
 
     Attributes:
         beam_size: B, sequences kept at every step.
-        top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0 keeps all.
+        top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0: all.
         batch_size: Requests searched together.
         shard_size: Requests in one stored shard.
         most_requests: Training requests mined at most, drawn at random; 0 mines all.
-        role: Mine the requests of one role only (`mining`), or of `all`; no clicks are read either way.
+        roles: Mine the training requests of the `mining` role, or of `all`; no clicks are read either way.
+        device: As in `TrainingConfig`.
         seed: Of the draw.
     Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.
     """
@@ -180,8 +183,8 @@ class MiningConfig:
     batch_size: int = 256
     shard_size: int = 8192
     most_requests: int = 0
+    roles: MinedRoles = "mining"
     device: str = "auto"
-    compile: Switch = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -189,7 +192,7 @@ class MiningConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("top_k", "most_requests"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        require_choice("compile", self.compile, Switch)
+        require_choice("roles", self.roles, MinedRoles)
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ class DistillationConfig:
     """The hybrid distillation objective.
 
     Attributes:
+        teacher: `mined` sequences, or the `exposed` lists alone, as in the paper's ablation.
         soft_label_weight: alpha, the weight of the soft labels.
         soft_label_temperature: tau_q; 1 is the paper's formula.
         sequence_temperature: tau_w of the sequence weights.
@@ -206,6 +210,7 @@ class DistillationConfig:
     Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
     """
 
+    teacher: Teacher = "mined"
     soft_label_weight: float = 0.01
     soft_label_temperature: float = 1.0
     sequence_temperature: float = 0.1
@@ -214,6 +219,7 @@ class DistillationConfig:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
+        require_choice("teacher", self.teacher, Teacher)
         require(self.soft_label_weight >= 0, "soft_label_weight", self.soft_label_weight, "0 or more")
         for name in ("soft_label_temperature", "sequence_temperature"):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
@@ -223,3 +229,40 @@ class DistillationConfig:
             self.soft_label_weight,
             "above 0 when hard_labels is off",
         )
+        require(
+            self.hard_labels or self.teacher == "mined",
+            "hard_labels",
+            self.hard_labels,
+            "on when teacher is 'exposed', which has no soft labels",
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How lists are judged.
+
+    Attributes:
+        requests: Test requests whose lists are valued, drawn at random; 0 takes all.
+        judged_requests: Of these, how many are also compared with random lists (HR@K%), the costly part.
+        comparison_lists: Random lists a request, S.
+        beam_size: Beam of the search that the generator is compared with.
+        batch_size: Requests decoded and searched together.
+        bootstrap_samples: Resamples behind every interval.
+        device: As in `TrainingConfig`.
+        seed: Of the draw of requests, lists and resamples.
+    Source: DeGRe (arXiv 2605.25749), 5.1.3: 10,000 lists.
+    """
+
+    requests: int = 0
+    judged_requests: int = 1000
+    comparison_lists: int = 10_000
+    beam_size: int = 8
+    batch_size: int = 256
+    bootstrap_samples: int = 1000
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
+        for name in ("judged_requests", "comparison_lists", "beam_size", "batch_size", "bootstrap_samples"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

@@ -19,8 +19,8 @@ def cumulative_regression_loss(logits: Tensor, cumulative_clicks: Tensor, mask: 
     """
     if logits.shape[:2] != cumulative_clicks.shape or mask.shape != cumulative_clicks.shape:
         raise ValueError(
-            f"shapes differ: logits {tuple(logits.shape)}, cumulative_clicks {tuple(cumulative_clicks.shape)}, "
-            f"mask {tuple(mask.shape)}; allowed: [b, t, L], [b, t], [b, t]"
+            f"shapes differ: logits {tuple(logits.shape)}, mask {tuple(mask.shape)}, cumulative_clicks "
+            f"{tuple(cumulative_clicks.shape)}; allowed: [b, t, L], [b, t], [b, t]"
         )
     slots, levels = logits.shape[1:]
     level = torch.arange(1, levels + 1, device=logits.device)

@@ -39,7 +39,10 @@ def regression_auc(actual: Array, predicted: Array) -> float:
 
 
 def pcoc(actual: Array, predicted: Array) -> float:
-    """Returns predicted over actual mean, 1 when calibrated; NaN where nothing was observed. Source: DeGRe 5.1.3."""
+    """Returns predicted over actual mean, 1 when calibrated; NaN where nothing was observed.
+
+    Source: DeGRe (arXiv 2605.25749), 5.1.3.
+    """
     actual, predicted = _pair(actual, predicted)
     return float(predicted.mean() / actual.mean()) if actual.mean() else float("nan")
 
@@ -53,10 +56,14 @@ def rmse(actual: Array, predicted: Array) -> float:
 def _pair(actual: Array, predicted: Array) -> tuple[Array, Array]:
     actual, predicted = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     if actual.shape != predicted.shape or actual.ndim != 1 or not len(actual):
-        raise ValueError(f"shapes are {actual.shape} and {predicted.shape}; allowed: two equal, [r] with r of 1 or more")
+        raise ValueError(
+            f"shapes are {actual.shape} and {predicted.shape}; allowed: two equal, [r] with r of 1 or more"
+        )
     for name, values in (("actual", actual), ("predicted", predicted)):
         if not np.isfinite(values).all():
-            raise ValueError(f"{name}[{int(np.argmin(np.isfinite(values)))}] is not finite; allowed: finite numbers")
+            raise ValueError(
+                f"{name}[{int(np.argmin(np.isfinite(values)))}] is not finite; allowed: finite numbers"
+            )
     return actual, predicted
 
 
@@ -67,7 +74,8 @@ def ranks(list_values: Array, comparison_values: Array) -> NDArray[np.int64]:
         list_values: Value of the list of each request, [r].
         comparison_values: Values of the comparison lists of each request, [r, s].
     """
-    return (np.asarray(comparison_values) > np.asarray(list_values)[:, None]).sum(1)
+    better: NDArray[np.int64] = (np.asarray(comparison_values) > np.asarray(list_values)[:, None]).sum(1)
+    return better
 
 
 def hits(rank: NDArray[np.int64], lists: int, percent: float) -> Array:
@@ -94,7 +102,9 @@ def bootstrap(values: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
         raise ValueError("no finite value to average; allowed: one or more")
     rng = np.random.default_rng(seed)
     means = np.fromiter(
-        (values[rng.integers(len(values), size=len(values))].mean() for _ in range(samples)), np.float64, samples
+        (values[rng.integers(len(values), size=len(values))].mean() for _ in range(samples)),
+        np.float64,
+        samples,
     )
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values.mean()), float(low), float(high))
@@ -137,7 +147,8 @@ def rank_correlation(one: Array, other: Array) -> Array:
     first, second = first - first.mean(1, keepdims=True), second - second.mean(1, keepdims=True)
     scale = np.sqrt((first**2).sum(1) * (second**2).sum(1))
     with np.errstate(invalid="ignore"):
-        return (first * second).sum(1) / np.where(scale > 0, scale, np.nan)
+        correlation: Array = (first * second).sum(1) / np.where(scale > 0, scale, np.nan)
+    return correlation
 
 
 def _mid_ranks(values: Array) -> Array:
@@ -148,7 +159,8 @@ def _mid_ranks(values: Array) -> Array:
 
 def discounted_gain(slot_gains: Array) -> Array:
     """Returns DCG of the gains by slot, [..., t], with the discount 1 / log2(slot + 1)."""
-    return (np.asarray(slot_gains) * discounts(np.shape(slot_gains)[-1])).sum(-1)
+    gain: Array = (np.asarray(slot_gains) * discounts(np.shape(slot_gains)[-1])).sum(-1)
+    return gain
 
 
 def discounts(slots: int) -> Array:
@@ -157,7 +169,7 @@ def discounts(slots: int) -> Array:
 
 
 def ndcg(slot_gains: Array) -> Array:
-    """Returns NDCG of observed gains (clicks) of each list, [r], of [r, t]; NaN for a list without any gain."""
+    """Returns NDCG of observed gains (clicks) of each list, [r], of [r, t]; NaN for a list without gain."""
     gains = np.asarray(slot_gains, dtype=np.float64)
     ideal = discounted_gain(-np.sort(-gains, axis=-1))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -81,3 +81,11 @@ class DistillationLoss:
             soft_label_weight=config.soft_label_weight,
             use_hard_labels=config.hard_labels,
         )
+
+
+def exposed_as_mined(requests: Requests) -> MinedRequests:
+    """Returns exposed lists in the form of mined ones, one a request, no values: the exposed teacher."""
+    b, n = requests.mask.shape
+    sequences = requests.exposed.masked_fill(~requests.exposed_mask, -1)[:, None]
+    nothing = torch.full((b, 1, requests.list_length, n), float("-inf"))
+    return MinedRequests(requests, sequences, torch.zeros(b, 1), nothing)

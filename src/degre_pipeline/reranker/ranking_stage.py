@@ -73,7 +73,14 @@ def out_of_fold_scores(
         learn = requests.select(~mine & (requests.split == SPLITS.index("train")))
         stop = requests.select(~mine & (requests.split == SPLITS.index("validation")))
         require(len(learn) > 0, "training requests outside fold", fold, "one or more: use fewer folds")
-        fit(model, pointwise_loss, learn, stop if len(stop) else learn, training, label=f"ranking model {fold + 1}")
+        fit(
+            model,
+            pointwise_loss,
+            learn,
+            stop if len(stop) else learn,
+            training,
+            label=f"ranking model {fold + 1}",
+        )
         scores[mine] = _score(model, requests.select(mine), config.batch_size, device)
     return scores
 
@@ -81,6 +88,7 @@ def out_of_fold_scores(
 @torch.no_grad()
 def _score(model: nn.Module, requests: Requests, batch_size: int, device: torch.device) -> Tensor:
     parts = [
-        model(batch.static.to(device), batch.candidates.to(device)).cpu() for batch in requests.batches(batch_size)
+        model(batch.static.to(device), batch.candidates.to(device)).cpu()
+        for batch in requests.batches(batch_size)
     ]
     return torch.cat(parts) if parts else torch.zeros(requests.mask.shape)

@@ -69,7 +69,9 @@ def parse_fields(declarations: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]
     if repeated:
         raise ValueError(f"fields declared twice: {repeated}; every name is allowed once")
     if not any(field.per_candidate for field in fields):
-        raise ValueError(f"fields {names} describe no candidate; at least one of group item or score is needed")
+        raise ValueError(
+            f"fields {names} describe no candidate; at least one of group item or score is needed"
+        )
     return tuple(sorted(fields, key=lambda field: field.per_candidate))
 
 

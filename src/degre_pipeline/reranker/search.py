@@ -71,7 +71,13 @@ def beam_search(
         expansions += possible.sum((1, 2))
         values = slot_value(logits, slot).masked_fill(~possible, float("-inf"))
         beams = _keep_best(beams, options, values, own, beam_size)
-    return LookaheadSequences(beams.sequences, beams.values, beams.step_values, expansions)
+    absent = ~beams.alive[..., None]
+    return LookaheadSequences(
+        sequences=beams.sequences.masked_fill(absent, -1),
+        values=beams.values,
+        step_values=beams.step_values.masked_fill(absent[..., None], float("-inf")),
+        expansions=expansions,
+    )
 
 
 def _empty_beams(evaluator: LookaheadEvaluator, requests: Requests, vectors: Tensor) -> _Beams:
@@ -100,7 +106,7 @@ def _options(beams: _Beams, requests: Requests, slot: int, top_k: int) -> Tensor
 def _score(
     evaluator: LookaheadEvaluator, vectors: Tensor, beams: _Beams, options: Tensor, slot: int
 ) -> tuple[Tensor, Cache]:
-    b, k, m = options.shape
+    b, k, _ = options.shape
     alternatives = gather_candidates(vectors, options).flatten(0, 1)
     logits, own = evaluator.step(alternatives, beams.cache, slot)
     return logits.unflatten(0, (b, k)), own
@@ -120,7 +126,7 @@ def _keep_best(beams: _Beams, options: Tensor, values: Tensor, own: Cache, beam_
     rows = torch.arange(b, device=values.device)[:, None]
     grew = kept.isfinite() & ~finished[rows, parent]
     choice = torch.where(grew, options[rows, parent, option], -1)
-    used = (choice[..., None] == torch.arange(n, device=values.device))
+    used = choice[..., None] == torch.arange(n, device=values.device)
     return _Beams(
         sequences=torch.cat([beams.sequences[rows, parent], choice[..., None]], -1),
         values=kept,

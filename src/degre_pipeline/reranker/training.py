@@ -65,7 +65,8 @@ def fit(
         measure: Further figures of the model after each epoch.
     Returns: One row an epoch: epoch, training_loss, validation_loss, learning_rate, seconds and what
         `measure` gave.
-    Raises: NotANumberError: If a loss is not finite; names the step and the request ids.
+    Raises: NotANumberError: If a loss is not finite; names the step and the request ids, or the epoch when it
+        is the validation loss.
     """
     device = choose_device(config.device)
     model.to(device)
@@ -73,7 +74,10 @@ def fit(
     order = torch.Generator().manual_seed(config.seed)
     torch.manual_seed(config.seed)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+        model.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=device.type == "cuda",
     )
     batch_size = min(config.batch_size, len(training))
     steps = len(training) // batch_size
@@ -89,20 +93,24 @@ def fit(
             with autocast(device, config.bfloat16):
                 loss = loss_of(forward, batch)
             if not bool(loss.isfinite()):
-                raise NotANumberError(_explain(label, float(loss), epoch, step, batch))
+                raise NotANumberError(_explain(label, float(loss.detach()), epoch, step, batch))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             optimizer.step()
             schedule.step()
             total += loss.detach()
             progress.update()
         validation_loss = mean_loss(model, loss_of, validation, config)
+        if not math.isfinite(validation_loss):
+            raise NotANumberError(
+                f"{label}: validation loss is {validation_loss} after epoch {epoch}; allowed: finite"
+            )
         row = {
             "epoch": float(epoch),
             "training_loss": float(total) / steps,
             "validation_loss": validation_loss,
-            "learning_rate": schedule.get_last_lr()[0],
+            "learning_rate": float(schedule.get_last_lr()[0]),
             "seconds": time.perf_counter() - started,
             **(measure(model) if measure else {}),
         }
@@ -146,7 +154,12 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device is {name!r}; allowed: {allowed}") from error
-    require(device.type != "cuda" or torch.cuda.is_available(), "device", name, "auto or cpu: no CUDA GPU was found")
+    require(
+        device.type != "cuda" or torch.cuda.is_available(),
+        "device",
+        name,
+        "auto or cpu: no CUDA GPU was found",
+    )
     return device
 
 
@@ -176,10 +189,12 @@ def _schedule(
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=1)
     total = max(steps * config.epochs, 2)
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=total, pct_start=0.2)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=total, pct_start=0.2
+    )
 
 
 def _explain(label: str, loss: float, epoch: int, step: int, batch: Examples) -> str:
     ids = batch.request_id.tolist()
     shown = ", ".join(map(str, ids[:20])) + (f", … ({len(ids)} in all)" if len(ids) > 20 else "")
-    return f"{label}: loss is {loss} at epoch {epoch}, step {step}; allowed: finite. Requests of the batch: {shown}"
+    return f"{label}: loss is {loss} at epoch {epoch}, step {step}; allowed: finite. Requests: {shown}"

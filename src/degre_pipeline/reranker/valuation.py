@@ -1,4 +1,4 @@
-"""Values many lists of one request, each shared prefix encoded once, and draws the random lists to compare with."""
+"""Values many lists of one request, shared prefixes once, and draws the random lists to compare with."""
 
 import math
 
@@ -16,7 +16,9 @@ Lists = NDArray[np.int64]
 CHUNK = 2048  # lists encoded together: enough for the cores, few enough for their caches
 
 
-def random_lists(mask: NDArray[np.bool_], request_ids: Lists, count: int, list_length: int, seed: int) -> Lists:
+def random_lists(
+    mask: NDArray[np.bool_], request_ids: Lists, count: int, list_length: int, seed: int
+) -> Lists:
     """Draws lists uniformly among the ordered subsets of each request's candidates.
 
     A request always gets the same lists for a seed, whatever other requests are asked for.
@@ -66,7 +68,9 @@ def list_prefix_values(evaluator: LookaheadEvaluator, requests: Requests, sequen
     depth = _shared_depth(vectors.shape[1], *sequences.shape[1:])
     safe = sequences.clamp(min=0)
     if depth:
-        by_request = [_values_sharing_prefixes(evaluator, *pair, depth) for pair in zip(vectors, safe, strict=True)]
+        by_request = [
+            _values_sharing_prefixes(evaluator, *pair, depth) for pair in zip(vectors, safe, strict=True)
+        ]
         values = torch.stack(by_request)
     else:
         lists = gather_candidates(vectors, safe).flatten(0, 1)
@@ -87,7 +91,9 @@ def _carry_forward(values: Tensor, sequences: Tensor) -> Tensor:
     return values.gather(-1, slot) * (real > 0)
 
 
-def _values_sharing_prefixes(evaluator: LookaheadEvaluator, vectors: Tensor, lists: Tensor, depth: int) -> Tensor:
+def _values_sharing_prefixes(
+    evaluator: LookaheadEvaluator, vectors: Tensor, lists: Tensor, depth: int
+) -> Tensor:
     """Returns the prefix values [s, t] of lists [s, t] of one request with item vectors [n, w]."""
     n = len(vectors)
     prefixes, cache = lists.new_empty(1, 0), evaluator.empty_cache(1, vectors)
@@ -103,7 +109,10 @@ def _values_sharing_prefixes(evaluator: LookaheadEvaluator, vectors: Tensor, lis
         prefixes = torch.cat([prefixes.repeat_interleave(n - slot, 0), options.reshape(-1, 1)], 1)
     rest = [
         prefix_values(
-            evaluator.logits_of(vectors[some[:, depth:]], [(keys[rows], values[rows]) for keys, values in cache]), depth
+            evaluator.logits_of(
+                vectors[some[:, depth:]], [(keys[rows], values[rows]) for keys, values in cache]
+            ),
+            depth,
         )
         for some, rows in zip(lists.split(CHUNK), row.split(CHUNK), strict=True)
     ]

@@ -1,6 +1,6 @@
 """The kinds of values a column may hold, in words that mean the same for every pandas type."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 from pandas.api import types
@@ -17,17 +17,22 @@ def column_kinds(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def _kind(values: pd.Series) -> str:
-    if types.is_bool_dtype(values):
-        return OTHER
-    if types.is_integer_dtype(values):
-        return WHOLE
-    if types.is_numeric_dtype(values):
-        return NUMBER
-    if types.is_datetime64_any_dtype(values):
-        return TIME
-    # On an object column this looks at the values: True only if all of them are strings.
-    if types.is_string_dtype(values):
-        return TEXT
-    if values.map(types.is_list_like).all():
-        return LIST
+    for kind, holds in _KINDS:
+        if holds(values):
+            return kind
     return OTHER
+
+
+def _is_list(values: pd.Series) -> bool:
+    return bool(values.map(types.is_list_like).all())
+
+
+# In this order: a truth value also counts as numeric, and any empty column as a list.
+_KINDS: tuple[tuple[str, Callable[[pd.Series], bool]], ...] = (
+    (OTHER, types.is_bool_dtype),
+    (WHOLE, types.is_integer_dtype),
+    (NUMBER, types.is_numeric_dtype),
+    (TIME, types.is_datetime64_any_dtype),
+    (TEXT, types.is_string_dtype),  # of an object column: if all its values are strings
+    (LIST, _is_list),
+)

@@ -23,14 +23,14 @@ def run_expectations(
     expectations: Sequence["Expectation"],
     site: Path,
 ) -> "ExpectationSuiteValidationResult":
-    """Validate a table and rebuild the site, which shows the latest result of every suite.
+    """Validate a table and keep the result, in place of the one the suite had before.
 
     Args:
         frame: The table, with its derived columns.
         suite_name: Names the suite, its page and its result.
         expectations: What to check.
-        site: Folder of the HTML pages; results and suites are kept in it too, so that the pages of other
-            runs stay in the index.
+        site: Folder of the Data Docs site. Results and suites are kept in it beside the pages, so that
+            the site shows what other runs have validated too.
     Returns: The result, with the index labels of up to `SHOWN_ROWS` offending rows an expectation.
     """
     import great_expectations as gx
@@ -49,8 +49,12 @@ def run_expectations(
         # Not `unexpected_index_column_names`: it spends minutes on a large table that is wrong everywhere.
         result_format={"result_format": "SUMMARY", "partial_unexpected_count": SHOWN_ROWS},
     )
-    context.build_data_docs()
     return result
+
+
+def build_site(site: Path) -> None:
+    """Write the pages anew: the latest result of every suite, and their index."""
+    _context(site).build_data_docs()
 
 
 def _forget_result(site: Path, suite_name: str) -> None:
@@ -63,7 +67,7 @@ def _context(site: Path) -> "EphemeralDataContext":
     # Great Expectations reports its use unless told otherwise before the import.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
-    from great_expectations.data_context.types.base import DataContextConfig
+    from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
 
     memory = {"class_name": "InMemoryStoreBackend"}
     config = DataContextConfig(
@@ -91,7 +95,7 @@ def _context(site: Path) -> "EphemeralDataContext":
         },
     )
     context = gx.get_context(project_config=config, mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
 
 

@@ -17,7 +17,9 @@ def with_candidate_checks(candidates: pd.DataFrame) -> pd.DataFrame:
     has no score at all: then it may be missing, but it may not be missing in part.
     """
     counted = _count_from_zero(candidates, "candidate_index")
-    return candidates.assign(expected_index=counted, score_to_check=_score_to_check(candidates["ranking_score"]))
+    return candidates.assign(
+        expected_index=counted, score_to_check=_score_to_check(candidates["ranking_score"])
+    )
 
 
 def with_exposure_checks(exposures: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def _describe(frame: pd.DataFrame, one: "ExpectationValidationResult", keys: Seq
     found = one.result or {}
     if found.get("unexpected_count"):
         shown = [*keys, *(name for name in _columns(config.kwargs) if name not in keys)]
-        rows = [_row(frame, label, shown) for label in found["partial_unexpected_index_list"]]
+        rows = [_row(frame, position, shown) for position in found["partial_unexpected_index_list"]]
         more = ", ..." if found["unexpected_count"] > len(rows) else ""
         count = f"{found['unexpected_count']} of {found['element_count']} rows"
         return f"allowed: {rule}; found: {', '.join(rows)}{more} ({count})"
@@ -45,8 +45,8 @@ def _columns(settings: Mapping[str, Any]) -> list[str]:
     return single + list(settings.get("column_list", ()))
 
 
-def _row(frame: pd.DataFrame, label: int, columns: Sequence[str]) -> str:
-    return "{" + ", ".join(f"{name}: {_plain(frame.at[label, name])!r}" for name in columns) + "}"
+def _row(frame: pd.DataFrame, position: int, columns: Sequence[str]) -> str:
+    return "{" + ", ".join(f"{name}: {_plain(frame[name].iloc[position])!r}" for name in columns) + "}"
 
 
 def _plain(value: Any) -> Any:
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def _exception(one: "ExpectationValidationResult") -> str:
-    """Return the message of an error inside the check; Great Expectations nests it by metric or not at all."""
+    """Return the message of an error inside the check; it may be nested by metric."""
     info = one.exception_info or {}
     for candidate in (info, *info.values()):
         if isinstance(candidate, Mapping) and candidate.get("exception_message"):

@@ -104,9 +104,7 @@ def _list_rules() -> list["Expectation"]:
         equal("n_scores", "n_candidates", "candidate_scores has one score a candidate"),
         between("n_unusable_scores", 0, 0, sentence="candidate_scores are finite, or missing in all rows"),
         between("n_exposed", 1),
-        greater(
-            "n_candidates", "n_exposed", "at least as many candidates as exposed slots", or_equal=True
-        ),
+        greater("n_candidates", "n_exposed", "at least as many candidates as exposed slots", or_equal=True),
         equal("n_distinct_exposed", "n_exposed", "exposed_indices names each candidate once"),
         between("min_exposed_index", 0),
         greater("n_candidates", "max_exposed_index", "exposed_indices are below the number of candidates"),

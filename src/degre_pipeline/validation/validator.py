@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from .column_kinds import column_kinds
-from .data_docs import run_expectations
+from .data_docs import build_site, run_expectations
 from .failures import describe_failures
 from .rules import kind_in
 from .suites import SUITES
@@ -55,7 +55,7 @@ class TableValidator:
     def validate(self, data: Any) -> pd.DataFrame:
         """Return the table as it came.
 
-        First its columns are checked, then its rows; a table whose columns are wrong is not looked at further.
+        First its columns are checked; if they are right, its rows.
 
         Raises: TypeError if it is no DataFrame; InvalidTableError naming each broken rule, the first
             offending rows, what they hold and what is allowed.
@@ -64,12 +64,21 @@ class TableValidator:
             raise TypeError(
                 f"The table {self._table!r} is a {type(data).__name__}; allowed: a pandas DataFrame."
             )
-        kinds = column_kinds(data, self._suite.columns)
-        columns = [kind_in(name, allowed) for name, allowed in self._suite.columns.items()]
-        self._check(f"{self._table}_columns", kinds, columns, keys=())
-        derived = self._suite.derive(data.reset_index(drop=True))
-        self._check(self._table, derived, self._suite.rules(), keys=self._suite.keys)
+        try:
+            self._check_columns(data)
+            self._check_rows(data)
+        finally:
+            build_site(self._site)
         return data
+
+    def _check_columns(self, table: pd.DataFrame) -> None:
+        kinds = column_kinds(table, self._suite.columns)
+        rules = [kind_in(name, allowed) for name, allowed in self._suite.columns.items()]
+        self._check(f"{self._table}_columns", kinds, rules, keys=())
+
+    def _check_rows(self, table: pd.DataFrame) -> None:
+        derived = self._suite.derive(table.reset_index(drop=True))
+        self._check(self._table, derived, self._suite.rules(), keys=self._suite.keys)
 
     def _check(
         self, suite: str, frame: pd.DataFrame, rules: "Sequence[Expectation]", keys: tuple[str, ...]

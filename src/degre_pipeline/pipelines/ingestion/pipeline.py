@@ -11,6 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 ingest_request_log,
+                name="ingest_request_log",
                 inputs=[
                     "params:ingestion.source",
                     "params:ingestion.simulated_shop",
@@ -20,6 +21,13 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["request_log", "click_truth"],
             ),
-            Node(tables_of, inputs="request_log", outputs=["requests", "candidates", "exposures", "users", "items"]),
-        ]
+            Node(
+                tables_of,
+                name="tables_of",
+                inputs="request_log",
+                outputs=["requests", "candidates", "exposures", "users", "items"],
+            ),
+        ],
+        namespace="ingestion",
+        prefix_datasets_with_namespace=False,
     )

@@ -1,6 +1,7 @@
 """Encodes lists and the features of their users, items and contexts as tensors."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,25 +40,28 @@ def fit_on_training(fields: Sequence[Field], lists: pd.DataFrame, tables: Tables
         "context": tables["requests"].loc[tables["requests"]["request_id"].isin(training["request_id"])],
         "score": tables["candidates"].loc[tables["candidates"]["request_id"].isin(training["request_id"])],
     }
-    return fit_feature_space(fields, {field.name: rows[field.group][field.name].to_numpy() for field in fields})
+    return fit_feature_space(
+        fields, {field.name: rows[field.group][field.name].to_numpy() for field in fields}
+    )
 
 
 def encode_lists(lists: pd.DataFrame, tables: Tables, space: FeatureSpace, list_length: int) -> Requests:
     """Returns every list as tensors, in the order of the lists.
 
-    Users and items without a row in their table get index 0 (unknown) in all their fields. Exposed lists
-    are cut to the list length.
+    Users and items without a row in their table get index 0 (unknown) in all their fields. Candidates are
+    padded to the largest set, and at least to the list length, so that every list has its slots.
 
-    Raises: ValueError: If a longer list was shown, or a candidate set has no item.
+    Raises: ValueError: If a request showed more items than the list length.
     """
     counts = lists["candidate_item_ids"].map(len).to_numpy()
     shown = lists["exposed_indices"].map(len).to_numpy()
     if shown.max() > list_length:
         row = int(shown.argmax())
         raise ValueError(
-            f"request {lists['request_id'].iloc[row]} shows {shown[row]} items; list_length allows {list_length}"
+            f"request {lists['request_id'].iloc[row]} shows {shown[row]} items; "
+            f"list_length allows {list_length}"
         )
-    mask = np.arange(counts.max()) < counts[:, None]
+    mask = np.arange(max(counts.max(), list_length)) < counts[:, None]
     exposed_mask = np.arange(list_length) < shown[:, None]
     return Requests(
         request_id=torch.from_numpy(lists["request_id"].to_numpy(np.int64).copy()),
@@ -79,7 +83,7 @@ def _codes(values: pd.Series, names: Sequence[str]) -> torch.Tensor:
 
 
 def _padded(arrays: pd.Series, mask: NDArray[np.bool_], dtype: type) -> torch.Tensor:
-    filled = np.zeros(mask.shape, dtype=dtype)
+    filled: NDArray[Any] = np.zeros(mask.shape, dtype=dtype)
     filled[mask] = np.concatenate(arrays.to_list())
     return torch.from_numpy(filled)
 
@@ -102,7 +106,9 @@ def _encode_candidates(
 ) -> torch.Tensor:
     item_rows = _row_of(tables["items"]["item_id"], np.concatenate(lists["candidate_item_ids"].to_list()))
     handed = tables["candidates"]
-    handed = handed[handed["request_id"].isin(lists["request_id"])].sort_values(["request_id", "candidate_index"])
+    handed = handed[handed["request_id"].isin(lists["request_id"])].sort_values(
+        ["request_id", "candidate_index"]
+    )
     in_order = pd.Series(np.arange(len(lists)), index=lists["request_id"])[handed["request_id"]].to_numpy()
     handed = handed.iloc[np.argsort(in_order, kind="stable")]
     everything = np.arange(len(handed))
@@ -122,12 +128,13 @@ def _encode_candidates(
 
 
 def _row_of(keys: pd.Series, wanted: NDArray[np.generic]) -> NDArray[np.intp]:
-    return pd.Index(keys).get_indexer(pd.Index(wanted))
+    rows: NDArray[np.intp] = pd.Index(keys).get_indexer(pd.Index(wanted))
+    return rows
 
 
-def _looked_up(space: FeatureSpace, field: Field, table: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+def _looked_up(
+    space: FeatureSpace, field: Field, table: pd.DataFrame, rows: NDArray[np.intp]
+) -> NDArray[np.int32]:
     encoded = space.encode(field.name, table[field.name].to_numpy())
     with_unknown = np.concatenate([encoded, np.zeros((1, field.columns), dtype=np.int32)])
     return with_unknown[rows]
-
-

@@ -28,18 +28,23 @@ def join_lists(
     return heads.assign(
         candidate_item_ids=_by_request("candidates", handed, ids, "item_id"),
         candidate_scores=_by_request("candidates", handed, ids, "ranking_score"),
-        exposed_indices=_by_request("exposures", shown.astype({"candidate_index": np.int64}), ids, "candidate_index"),
+        exposed_indices=_by_request(
+            "exposures", shown.astype({"candidate_index": np.int64}), ids, "candidate_index"
+        ),
         clicks=_by_request("exposures", shown, ids, "click"),
     )
 
 
-def _by_request(table: str, rows: pd.DataFrame, ids: NDArray[np.int64], column: str) -> list[NDArray[np.generic]]:
+def _by_request(table: str, rows: pd.DataFrame, ids: NDArray[np.int64], column: str) -> pd.Series:
     """Returns the values of each request as one array, in the order of ids; rows are sorted by request."""
     owners, starts = np.unique(rows["request_id"].to_numpy(), return_index=True)
-    for label, without in (("has no row in", np.setdiff1d(ids, owners)), ("is no request of", np.setdiff1d(owners, ids))):
+    for label, without in (
+        ("has no row in", np.setdiff1d(ids, owners)),
+        ("is no request of", np.setdiff1d(owners, ids)),
+    ):
         if len(without):
             raise ValueError(
                 f"request {without[0]} {label} table {table} ({len(without)} such requests); "
                 "allowed: every request once in requests and at least once in candidates and exposures"
             )
-    return np.split(rows[column].to_numpy(), starts[1:])
+    return pd.Series(np.split(rows[column].to_numpy(), starts[1:]), dtype=object)

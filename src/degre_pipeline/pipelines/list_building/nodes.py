@@ -44,7 +44,7 @@ def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
     return assign_splits(requests, config.split, config.external_share, config.seed)
 
 
-def score_candidates(
+def score_candidates(  # noqa: PLR0917 - Kedro passes a node's inputs by position
     requests: pd.DataFrame,
     candidates: pd.DataFrame,
     exposures: pd.DataFrame,
@@ -96,9 +96,11 @@ def _score_quality(candidates: pd.DataFrame, exposures: pd.DataFrame, splits: pd
         rows.append(
             {
                 "split": split,
-                "click_auc": area_under_roc(shown["click"].to_numpy(float), shown["ranking_score"].to_numpy()),
+                "click_auc": area_under_roc(
+                    shown["click"].to_numpy(float), shown["ranking_score"].to_numpy()
+                ),
                 "exposure_auc": area_under_roc(
-                    part["click"].notna().to_numpy(float), part["ranking_score"].to_numpy()
+                    part["click"].notna().astype(float).to_numpy(), part["ranking_score"].to_numpy()
                 ),
                 "exposed_items": len(shown),
             }
@@ -107,13 +109,16 @@ def _score_quality(candidates: pd.DataFrame, exposures: pd.DataFrame, splits: pd
 
 
 def build_lists(
-    requests: pd.DataFrame, scored_candidates: pd.DataFrame, exposures: pd.DataFrame, request_splits: pd.DataFrame
+    requests: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    exposures: pd.DataFrame,
+    request_splits: pd.DataFrame,
 ) -> pd.DataFrame:
     """Returns one row for each request: its candidates, what was shown and what was clicked."""
     return join_lists(requests, scored_candidates, exposures, request_splits)
 
 
-def fit_features(
+def fit_features(  # noqa: PLR0917 - Kedro passes a node's inputs by position
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     scored_candidates: pd.DataFrame,
@@ -126,7 +131,7 @@ def fit_features(
     return fit_on_training(parse_fields(fields), lists, tables).to_dict()
 
 
-def encode_requests(
+def encode_requests(  # noqa: PLR0917 - Kedro passes a node's inputs by position
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     scored_candidates: pd.DataFrame,

@@ -9,9 +9,10 @@ def create_pipeline() -> Pipeline:
     """Returns the list-building pipeline."""
     return Pipeline(
         [
-            Node(split_requests, inputs=["requests", "params:list_building.lists"], outputs="request_splits"),
+            Node(split_requests, name="split_requests", inputs=["requests", "params:list_building.lists"], outputs="request_splits"),
             Node(
                 score_candidates,
+                name="score_candidates",
                 inputs=[
                     "requests",
                     "candidates",
@@ -27,16 +28,26 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 build_lists,
+                name="build_lists",
                 inputs=["requests", "scored_candidates", "exposures", "request_splits"],
                 outputs="lists",
             ),
             Node(
                 fit_features,
-                inputs=["lists", "requests", "scored_candidates", "users", "items", "params:list_building.fields"],
+                name="fit_features",
+                inputs=[
+                    "lists",
+                    "requests",
+                    "scored_candidates",
+                    "users",
+                    "items",
+                    "params:list_building.fields",
+                ],
                 outputs="feature_space",
             ),
             Node(
                 encode_requests,
+                name="encode_requests",
                 inputs=[
                     "lists",
                     "requests",
@@ -48,5 +59,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="request_tensors",
             ),
-        ]
+        ],
+        namespace="list_building",
+        prefix_datasets_with_namespace=False,
     )

@@ -106,11 +106,13 @@ def prefix_values(logits: Tensor, first_slot: int = 0) -> Tensor:
 
 
 def slot_value(logits: Tensor, slot: int) -> Tensor:
-    """Returns the expected clicks, [...], of lists that end at a zero-based slot, from that slot's logits [..., L]."""
+    """Returns the expected clicks, [...], of lists that end at a zero-based slot, of its logits [..., L]."""
     return logits[..., : slot + 1].sigmoid().sum(-1)
 
 
-def build_evaluator(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> LookaheadEvaluator:
+def build_evaluator(
+    sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig
+) -> LookaheadEvaluator:
     """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
     features = FeatureLayer(
         sizes,
@@ -125,7 +127,9 @@ def build_evaluator(sizes: Sequence[FieldSize], list_length: int, config: Evalua
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
         for _ in range(config.layers)
     ]
-    head = nn.Sequential(nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, list_length))
+    head = nn.Sequential(
+        nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, list_length)
+    )
     slots = SlotEmbedding(list_length, config.position_dim, config.width)
     return LookaheadEvaluator(
         features, slots, layers, head, list_length=list_length, monotone=config.monotone_head

@@ -17,7 +17,7 @@ from degre_pipeline.reranker.schema import FieldSize
 
 @dataclass(frozen=True)
 class Encoded:
-    """What decoding needs of a request: M [b, n, w], what a chosen item feeds back [b, n, w], the start and the mask."""
+    """What decoding needs: M [b, n, w], what a chosen item feeds back [b, n, w], the start and the mask."""
 
     memory: Tensor
     inputs: Tensor
@@ -73,7 +73,9 @@ class OnlineGenerator(nn.Module):
         """Teacher forcing: log-probabilities of every candidate at every step of given sequences.
 
         Args:
-            static, candidates, mask: As in `encode`.
+            static: As in `encode`, and so are `candidates` and `mask`.
+            candidates: [b, n, columns].
+            mask: [b, n].
             sequences: Candidate indices, [b, k, t]; negative at the end of shorter lists.
         Returns: [b, k, t, n]; -inf for padded and already chosen candidates.
         """
@@ -88,14 +90,18 @@ class OnlineGenerator(nn.Module):
             x = layer(x, causal=True, memory=memory, memory_mask=memory_mask)
         states = self.decoder_norm(x).unflatten(0, (b, k))
         selectable = mask[:, None, None, :] & ~chosen_before(sequences, mask.shape[1])
-        return self._pointer(states.flatten(1, 2), encoded.memory, selectable.flatten(1, 2)).unflatten(1, (k, t))
+        flat = self._pointer(states.flatten(1, 2), encoded.memory, selectable.flatten(1, 2))
+        log_probabilities: Tensor = flat.unflatten(1, (k, t))
+        return log_probabilities
 
     @torch.no_grad()
     def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the list of each request with one cached greedy decode.
 
         Args:
-            static, candidates, mask: As in `encode`.
+            static: As in `encode`, and so are `candidates` and `mask`.
+            candidates: [b, n, columns].
+            mask: [b, n].
         Returns: Sequences [b, L], -1 where a request has no candidate left; log-probabilities at each step
             [b, L, n].
         """
@@ -128,7 +134,7 @@ class OnlineGenerator(nn.Module):
         return self.decoder_norm(state), grown
 
     def _pointer(self, states: Tensor, memory: Tensor, selectable: Tensor) -> Tensor:
-        """Eq. 12: [b, s, n] log-probabilities of states [b, s, w] over memory [b, n, w]; -inf where not selectable.
+        """Eq. 12: log-probabilities [b, s, n] of states [b, s, w] over memory [b, n, w]; -inf if not allowed.
 
         A state with nothing left to select gets -inf everywhere rather than NaN.
         """

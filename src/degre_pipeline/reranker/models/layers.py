@@ -49,7 +49,9 @@ class FieldEmbedding(nn.Module):
             return embedded
         real = (indices > 0).unsqueeze(-1)
         parts = zip(embedded.split(self.widths, -2), real.split(self.widths, -2), strict=True)
-        return torch.cat([part if part.shape[-2] == 1 else _mean_of_real(part, kept) for part, kept in parts], -2)
+        return torch.cat(
+            [part if part.shape[-2] == 1 else _mean_of_real(part, kept) for part, kept in parts], -2
+        )
 
 
 def _mean_of_real(tags: Tensor, real: Tensor) -> Tensor:
@@ -69,7 +71,9 @@ class GroupLayerNorm(nn.Module):
     group_of_field: Tensor
     same_group: Tensor
 
-    def __init__(self, groups: Sequence[str], embedding_dim: int, statistics: NormStatistics = "token") -> None:
+    def __init__(
+        self, groups: Sequence[str], embedding_dim: int, statistics: NormStatistics = "token"
+    ) -> None:
         super().__init__()
         present = [group for group in GROUPS if group in groups]
         index = torch.tensor([present.index(group) for group in groups])  # type: ignore[arg-type]
@@ -124,7 +128,8 @@ class InterDomainAttention(nn.Module):
         if self.gated_norm is not None:
             mixed = (functional.silu(affinity) / tokens.shape[-2]) @ value
             gated = self.gated_norm(mixed.transpose(-2, -3).flatten(-2) * parts[3])
-            return tokens + self.out(gated)
+            residual: Tensor = tokens + self.out(gated)
+            return residual
         affinity = affinity / math.sqrt(split[1])
         if self.mode == "cross_only":
             affinity = affinity.masked_fill(self.blocked, float("-inf"))
@@ -190,7 +195,7 @@ class FeatureLayer(nn.Module):
 
 
 class SlotEmbedding(nn.Module):
-    """The slot's share of Eq. 5: a learned position embedding passed through its columns of the linear layer."""
+    """The slot's share of Eq. 5: a learned position embedding times its columns of the linear layer."""
 
     def __init__(self, slots: int, position_dim: int, width: int) -> None:
         super().__init__()
@@ -267,7 +272,13 @@ class TransformerLayer(nn.Module):
         return x + self._feedforward(x)
 
     def step(
-        self, x: Tensor, keys: Tensor, values: Tensor, *, memory: Tensor | None = None, memory_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Runs one position for several alternatives that share a prefix.
 
@@ -298,7 +309,8 @@ class TransformerLayer(nn.Module):
         return x + self._feedforward(x), key, value
 
     def _split(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = rows.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
     def _feedforward(self, x: Tensor) -> Tensor:
         hidden = functional.gelu(self.expand(self.feedforward_norm(x)))
@@ -314,5 +326,6 @@ class TransformerLayer(nn.Module):
         mixed = functional.scaled_dot_product_attention(
             self._split(queries), self._split(key), self._split(value), attn_mask=visible
         )
-        attended: Tensor = self.dropout(self.memory_out(mixed.transpose(1, 2).flatten(2)))
-        return attended.unflatten(1, (groups, -1)).flatten(0, 1)
+        attended = self.dropout(self.memory_out(mixed.transpose(1, 2).flatten(2)))
+        ungrouped: Tensor = attended.unflatten(1, (groups, -1)).flatten(0, 1)
+        return ungrouped

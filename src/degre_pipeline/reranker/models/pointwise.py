@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
-
 import torch
+from torch import Tensor, nn
 
 from degre_pipeline.reranker.models.layers import FieldEmbedding
 from degre_pipeline.reranker.schema import FieldSize

@@ -1,0 +1,109 @@
+"""One MLflow run a `kedro run`, in a database that does not depend on the working directory."""
+
+import atexit
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+
+_SERVER_SCHEMES = ("http:", "https:", "databricks")
+
+
+class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes no types
+    """kedro-mlflow's hook, which opens and closes the run, without its two habits that hurt here.
+
+    It takes the database and the artifact folder from the project's path, not from the working directory,
+    and it leaves parameters alone: kedro-mlflow would log a typed parameter as one long text.
+    """
+
+    def __init__(self) -> None:
+        """Make sure that a run which was interrupted does not stay open, or count as finished."""
+        super().__init__()
+        self._open_run_id: str | None = None
+        atexit.register(self._close_interrupted_run)
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Fill in where MLflow writes, then let kedro-mlflow set it up."""
+        self._close_interrupted_run()
+        context.config_loader["mlflow"] = with_locations(
+            context.config_loader["mlflow"], Path(context.project_path), os.environ.get("MLFLOW_TRACKING_URI")
+        )
+        super().after_context_created(context)
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Open the run before any other hook writes to it."""
+        super().before_pipeline_run(run_params, pipeline, catalog)
+        if self._is_mlflow_enabled and not self._already_active_mlflow:
+            self._open_run_id = self.run_id
+
+    @hook_impl
+    def before_node_run(
+        self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Show kedro-mlflow no inputs, so that it logs no parameters: `ProvenanceHook` logs each field."""
+        super().before_node_run(node, catalog, {}, is_async)
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Close the run as finished, after every other hook has written to it."""
+        super().after_pipeline_run(run_params, pipeline, catalog)
+        self._open_run_id = None
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Close the run as failed, after every other hook has written to it."""
+        super().on_pipeline_error(error, run_params, pipeline, catalog)
+        self._open_run_id = None
+
+    def _close_interrupted_run(self) -> None:
+        """Close as failed the run of a session that ended between the two hooks above.
+
+        Kedro calls neither of them after Ctrl-C or after an error in a hook; MLflow itself would note such a
+        run as finished when the process ends.
+        """
+        active = mlflow.active_run()
+        if active is not None and active.info.run_id == self._open_run_id:
+            mlflow.end_run("FAILED")
+        self._open_run_id = None
+
+
+def with_locations(
+    config: Mapping[str, Any], project_path: Path, environment_uri: str | None
+) -> dict[str, Any]:
+    """Return mlflow.yml's content with the tracking URI and the artifact folder filled in.
+
+    What mlflow.yml says wins; then the environment variable MLFLOW_TRACKING_URI; then `mlflow.db` and
+    `mlartifacts/` in the project's folder. A tracking server keeps its own artifacts: none is filled in.
+
+    Args:
+        config: Content of mlflow.yml.
+        project_path: The project's folder, absolute.
+        environment_uri: Value of MLFLOW_TRACKING_URI, if set.
+    """
+    server, tracking = dict(config.get("server", {})), dict(config.get("tracking", {}))
+    uri = server.get("mlflow_tracking_uri") or environment_uri or f"sqlite:///{project_path / 'mlflow.db'}"
+    server["mlflow_tracking_uri"] = uri
+    if not uri.startswith(_SERVER_SCHEMES):
+        experiment = dict(tracking.get("experiment", {}))
+        creation = dict(experiment.get("create_experiment_kwargs", {}))
+        creation["artifact_location"] = (
+            creation.get("artifact_location") or (project_path / "mlartifacts").as_uri()
+        )
+        tracking["experiment"] = {**experiment, "create_experiment_kwargs": creation}
+    return {**config, "server": server, "tracking": tracking}

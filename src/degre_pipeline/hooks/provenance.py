@@ -1,0 +1,124 @@
+"""Everything needed to say where a run's results came from: parameters, code, data, machine."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from mlflow.data.dataset_source_registry import get_dataset_source_from_json
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
+
+from .catalog_files import dataset_file
+from .flat_parameters import flatten, loggable
+
+REQUEST_LOG_TABLES = ("requests", "candidates", "exposures", "users", "items")
+TAGGED_PARAMETERS = ("seed", "run_date", "device")
+_PARAMETERS_PER_CALL = 100
+
+
+class ProvenanceHook:
+    """Writes to the run what its results depend on.
+
+    - every parameter, one field each, also of typed parameters;
+    - the tags `git_commit`, `git_dirty`, `pipelines`, `hardware`, and `seed`, `run_date`, `device` (the
+      values of all parameters of that name);
+    - when the run ends, the tag `data_sha256` and one MLflow input a request-log table. The hash is over the
+      bytes of the tables' files: equal rows written by another Parquet writer hash differently.
+    """
+
+    def __init__(self, tables: Sequence[str] = REQUEST_LOG_TABLES) -> None:
+        """Name the catalog entries of the tables that count as the run's data."""
+        self._tables = tuple(tables)
+        self._parameters: dict[str, str] = {}
+
+    @hook_impl
+    def after_catalog_created(self, parameters: dict[str, Any]) -> None:
+        """Remember the parameters as Kedro has checked and built them."""
+        self._parameters = flatten(parameters["parameters"])
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Write parameters and tags."""
+        if mlflow.active_run() is None:
+            return
+        named = list(loggable(self._parameters).items())
+        for start in range(0, len(named), _PARAMETERS_PER_CALL):
+            mlflow.log_params(dict(named[start : start + _PARAMETERS_PER_CALL]))
+        mlflow.set_tags(
+            {
+                "pipelines": "+".join(run_params.get("pipeline_names") or ["__default__"]),
+                "hardware": _hardware(),
+                **_git_state(Path(run_params["project_path"])),
+                **_tagged(self._parameters),
+            }
+        )
+
+    @hook_impl
+    def after_pipeline_run(self, catalog: DataCatalog) -> None:
+        """Write which data the run used."""
+        self._log_data(catalog)
+
+    @hook_impl
+    def on_pipeline_error(self, catalog: DataCatalog) -> None:
+        """Write which data the run used."""
+        self._log_data(catalog)
+
+    def _log_data(self, catalog: DataCatalog) -> None:
+        if mlflow.active_run() is None:
+            return
+        files = {name: dataset_file(catalog, name) for name in self._tables}
+        digests = {name: _sha256(file) for name, file in files.items() if file and file.is_file()}
+        if not digests:
+            return
+        for name, digest in digests.items():
+            mlflow.log_input(_described(name, str(files[name]), digest), context="request log")
+        joined = "\n".join(f"{name} {digest}" for name, digest in digests.items())
+        mlflow.set_tag("data_sha256", hashlib.sha256(joined.encode()).hexdigest())
+
+
+def _described(name: str, location: str, digest: str) -> MetaDataset:
+    # By type, because looking a path up finds two equal kinds of local source and warns of it.
+    source = get_dataset_source_from_json(json.dumps({"uri": location}), "local")
+    # MLflow's own example does this; its type hints call the optional `profile` abstract.
+    return MetaDataset(source, name=name, digest=digest[:MAX_DATASET_DIGEST_SIZE])  # type: ignore[abstract]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _git_state(folder: Path) -> dict[str, str]:
+    """Return the commit and whether files differ from it; "unknown" outside a repository."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_commit": "unknown", "git_dirty": "unknown"}
+    return {"git_commit": commit, "git_dirty": str(dirty).lower()}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _tagged(parameters: dict[str, str]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for tag in TAGGED_PARAMETERS:
+        values = {value for name, value in parameters.items() if name.split(".")[-1] == tag}
+        if values:
+            tags[tag] = ", ".join(sorted(values))
+    return tags
+
+
+def _hardware() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,114 @@
+"""Compares the generator with the beam search, the ranking order, random and exposed lists, under every judge."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.evaluation.judges import (
+    EvaluatorJudge,
+    Judge,
+    TruthJudge,
+    draw_requests,
+    true_optimum,
+    truth_or_none,
+)
+from degre_pipeline.pipelines.evaluation.judging import add_ranks, add_truth, judge_subjects
+from degre_pipeline.pipelines.evaluation.quality import (
+    calibration_table,
+    predicted_levels,
+    quality_rows,
+    true_levels,
+)
+from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.pipelines.evaluation.summary import agreement_rows, figures_by_request, summarise
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import EvaluationConfig, TrainedWeights
+from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
+from degre_pipeline.reranker.training import choose_device
+
+
+def rerank_test_requests(
+    request_tensors: dict[str, Tensor],
+    generator: TrainedWeights,
+    mining_evaluator: TrainedWeights,
+    config: EvaluationConfig,
+) -> dict[str, Tensor]:
+    """Returns `request_id` and the list of every subject, [b, L], for test requests drawn at random."""
+    device = choose_device(config.device)
+    requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
+    lists = lists_of_subjects(
+        requests, restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device), config
+    )
+    return {"request_id": requests.request_id, **lists}
+
+
+def judge_lists(
+    request_tensors: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns every judge's value and rank of every list, and how far the judges agree on random lists."""
+    requests = _in_order(Requests.from_tensors(request_tensors), evaluated_lists["request_id"])
+    truth = truth_or_none(click_truth)
+    device = choose_device(config.device)
+    judges: list[Judge] = [
+        EvaluatorJudge("external", restore_evaluator(external_evaluator).to(device)),
+        EvaluatorJudge("mining", restore_evaluator(mining_evaluator).to(device)),
+        *([TruthJudge(truth)] if truth else []),
+    ]
+    lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
+    judgements = judge_subjects(requests, lists, judges, config.batch_size)
+    optimum = true_optimum(truth.select(requests.request_id.tolist()), requests.list_length) if truth else None
+    return add_ranks(add_truth(judgements, requests, optimum), requests, judges, config)
+
+
+def measure_evaluators(
+    request_tensors: dict[str, Tensor],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Returns R-AUC, PCOC, RMSE and loss on exposed test lists, and calibration by value, slot and level."""
+    requests = Requests.from_tensors(request_tensors).of("test")
+    device = choose_device(config.device)
+    levels = {
+        f"{role}_evaluator": predicted_levels(restore_evaluator(trained).to(device), requests, config.batch_size)
+        for role, trained in (("mining", mining_evaluator), ("external", external_evaluator))
+    }
+    truth = truth_or_none(click_truth)
+    if truth:
+        levels["true_model"] = true_levels(truth, requests)
+    rows = [row for model, predicted in levels.items() for row in quality_rows(model, predicted, requests)]
+    return rows, calibration_table(levels, requests)
+
+
+def summarise_evaluation(
+    list_judgements: pd.DataFrame,
+    judge_agreement: pd.DataFrame,
+    evaluator_quality: list[dict[str, Any]],
+    config: EvaluationConfig,
+) -> list[dict[str, Any]]:
+    """Returns all figures as rows {subject, judge, metric, value, low, high}; an unknown bound is None."""
+    rows = summarise(figures_by_request(list_judgements, config), config)
+    rows += agreement_rows(judge_agreement, config)
+    return rows + [{**row, "low": None, "high": None} for row in evaluator_quality]
+
+
+def _in_order(requests: Requests, request_ids: Tensor) -> Requests:
+    """Returns the requests with the given ids, in their order. Raises: ValueError: If one is not there."""
+    order = requests.request_id.argsort()
+    place = torch.searchsorted(requests.request_id[order], request_ids).clamp(max=len(requests) - 1)
+    rows = order[place]
+    unknown = request_ids[requests.request_id[rows] != request_ids]
+    if len(unknown):
+        raise ValueError(
+            f"{len(unknown)} evaluated requests are not among the request tensors, the first {unknown[0]}; "
+            "evaluate again: kedro run --pipeline=evaluation"
+        )
+    return requests.select(rows)

@@ -1,0 +1,47 @@
+"""Models and test requests to figures and the report."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import judge_lists, measure_evaluators, rerank_test_requests, summarise_evaluation
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the evaluation pipeline."""
+    settings = "params:evaluation.settings"
+    return Pipeline(
+        [
+            Node(
+                rerank_test_requests,
+                name="rerank_test_requests",
+                inputs=["request_tensors", "generator", "mining_evaluator", settings],
+                outputs="evaluated_lists",
+            ),
+            Node(
+                judge_lists,
+                name="judge_lists",
+                inputs=[
+                    "request_tensors",
+                    "evaluated_lists",
+                    "mining_evaluator",
+                    "external_evaluator",
+                    "click_truth",
+                    settings,
+                ],
+                outputs=["list_judgements", "judge_agreement"],
+            ),
+            Node(
+                measure_evaluators,
+                name="measure_evaluators",
+                inputs=["request_tensors", "mining_evaluator", "external_evaluator", "click_truth", settings],
+                outputs=["evaluator_quality", "evaluator_calibration"],
+            ),
+            Node(
+                summarise_evaluation,
+                name="summarise_evaluation",
+                inputs=["list_judgements", "judge_agreement", "evaluator_quality", settings],
+                outputs="metrics",
+            ),
+        ],
+        namespace="evaluation",
+        prefix_datasets_with_namespace=False,
+    )

@@ -1,0 +1,148 @@
+"""The evaluation report: one HTML page that needs nothing but itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from degre_pipeline.pipelines.evaluation import figures, report_model_figures, report_tables
+from degre_pipeline.pipelines.evaluation.examples import value_judge
+from degre_pipeline.pipelines.evaluation.judging import DECIMALS
+from degre_pipeline.pipelines.evaluation.report_examples import examples_of
+from degre_pipeline.pipelines.evaluation.report_numbers import (
+    JUDGE_LABELS,
+    SUBJECT_LABELS,
+    Estimates,
+    estimates_of,
+    judges_of_lists,
+    percentage,
+)
+from degre_pipeline.reranker.configs import EvaluationConfig
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What an evaluation left in the catalog, under the catalog's names."""
+
+    metrics: Sequence[Mapping[str, Any]]
+    list_judgements: pd.DataFrame
+    evaluator_calibration: pd.DataFrame
+    mining_evaluator_history: pd.DataFrame
+    external_evaluator_history: pd.DataFrame
+    generator_history: pd.DataFrame
+    example_lists: pd.DataFrame
+    ranking_score_quality: pd.DataFrame
+    judge_agreement: pd.DataFrame
+
+
+def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> str:
+    """Returns the page. All data in it is escaped, and characters beyond ASCII are written as references.
+
+    References, because the page is then the same in whichever encoding it is stored.
+    """
+    estimates = estimates_of(data.metrics)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(
+        resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
+    )
+    page = template.render(
+        run_date=run_date,
+        config=config,
+        counts=_counts(data.list_judgements),
+        knows_truth="truth" in judges_of_lists(estimates),
+        verdicts=report_tables.verdicts(estimates),
+        **_tables(estimates, data),
+        **_list_figures(estimates, data),
+        **_model_figures(data),
+        examples=examples_of(data.example_lists),
+    )
+    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _counts(judgements: pd.DataFrame) -> dict[str, int]:
+    ranked = judgements[judgements["rank"].notna()]
+    return {
+        "valued": judgements["request_id"].nunique(),
+        "ranked": ranked["request_id"].nunique(),
+        "slots": max(map(len, judgements["slot_values"]), default=0),
+    }
+
+
+def _tables(estimates: Estimates, data: ReportData) -> dict[str, report_tables.Table]:
+    return {
+        "headline_table": report_tables.headline_table(estimates),
+        "hit_table": report_tables.hit_table(estimates),
+        "distillation_table": report_tables.distillation_table(estimates),
+        "quality_table": report_tables.quality_table(estimates),
+        "agreement_table": report_tables.agreement_table(estimates),
+        "ranking_score_table": report_tables.ranking_score_table(data.ranking_score_quality),
+    }
+
+
+def _list_figures(estimates: Estimates, data: ReportData) -> dict[str, object]:
+    judge = value_judge(data.list_judgements["judge"])
+    gains = {subject: _gain(data.list_judgements, judge, subject) for subject in ("generator", "beam")}
+    pairs = data.judge_agreement.groupby("judges", sort=False)["rank_correlation"]
+    return {
+        "hit_figure": figures.hit_rates(estimates),
+        "gain_figure": figures.gain_distribution(gains),
+        "gain_judge": JUDGE_LABELS[judge],
+        "gain_shares": {SUBJECT_LABELS[subject]: _shares(gain) for subject, gain in gains.items()},
+        "slot_figure": figures.value_by_slot(
+            {
+                name: _slot_values(data.list_judgements, name)
+                for name in judges_of_lists(estimates)
+                if name != "mining"
+            }
+        ),
+        "agreement_figure": figures.judge_agreement({str(pair): values for pair, values in pairs}),
+    }
+
+
+def _model_figures(data: ReportData) -> dict[str, str | None]:
+    histories = {
+        "mining evaluator": data.mining_evaluator_history,
+        "external evaluator": data.external_evaluator_history,
+        "generator": data.generator_history,
+    }
+    draw = report_model_figures
+    return {
+        "training_figure": draw.training_curves(histories),
+        "teacher_figure": draw.teacher_agreement(data.generator_history),
+        "reliability_figure": draw.reliability(data.evaluator_calibration),
+        "calibration_figure": draw.calibration_by_slot_and_level(data.evaluator_calibration),
+    }
+
+
+def _gain(judgements: pd.DataFrame, judge: str, subject: str) -> "pd.Series[float]":
+    judged = judgements[judgements["judge"] == judge]
+    values = judged.pivot_table(index="request_id", columns="subject", values="value", dropna=False)
+    gain: pd.Series[float] = values[subject] - values["ranking_order"]
+    return gain
+
+
+def _shares(gain: "pd.Series[float]") -> dict[str, str]:
+    """Returns the shares of requests with a better, an equal and a worse list than the ranking order."""
+    known = gain.dropna().round(DECIMALS)
+    parts: Iterable[tuple[str, float]] = (
+        ("better", (known > 0).mean()),
+        ("equal", (known == 0).mean()),
+        ("worse", (known < 0).mean()),
+    )
+    return {name: percentage(float(share)) for name, share in parts}
+
+
+def _slot_values(judgements: pd.DataFrame, judge: str) -> dict[str, list[float]]:
+    """Returns the mean expected clicks of each slot, by subject; NaN where no value is known."""
+    judged = judgements[judgements["judge"] == judge]
+    means = {}
+    for subject in SUBJECT_LABELS:
+        rows = judged.loc[judged["subject"] == subject, "slot_values"]
+        if len(rows):
+            slots = np.ma.masked_invalid(np.stack(rows.to_list()).astype(np.float64))
+            means[subject] = slots.mean(axis=0).filled(np.nan).tolist()
+    return means

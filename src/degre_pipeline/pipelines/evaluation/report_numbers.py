@@ -1,0 +1,89 @@
+"""The rows of the metrics file, found by name and written as people read them."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from degre_pipeline.reranker.metrics import Estimate
+
+SUBJECT_LABELS = {
+    "generator": "generator",
+    "beam": "beam search",
+    "ranking_order": "ranking order",
+    "exposed": "exposed list",
+    "random": "random list",
+}
+"""The subjects in the order of reading."""
+
+JUDGE_LABELS = {"truth": "truth", "external": "external evaluator", "mining": "mining evaluator"}
+"""The judges of lists, the most trustworthy first."""
+
+MODEL_LABELS = {
+    "mining_evaluator": "mining evaluator",
+    "external_evaluator": "external evaluator",
+    "true_model": "true model",
+}
+
+MISSING = "-"
+Estimates = Mapping[tuple[str, str, str], Estimate]
+
+
+def estimates_of(metrics: Iterable[Mapping[str, Any]]) -> Estimates:
+    """Returns every known figure by (subject, judge, metric); an unknown bound is NaN.
+
+    Args:
+        metrics: Rows {subject, judge, metric, value, low, high}; rows without a value are left out.
+    """
+    found = {}
+    for row in metrics:
+        value, low, high = (_number_or_nan(row.get(name)) for name in ("value", "low", "high"))
+        if not math.isnan(value):
+            found[str(row["subject"]), str(row["judge"]), str(row["metric"])] = Estimate(value, low, high)
+    return found
+
+
+def judges_of_lists(estimates: Estimates) -> list[str]:
+    """Returns the judges that valued lists, the most trustworthy first."""
+    present = {judge for _, judge, metric in estimates if metric == "utility"}
+    return [judge for judge in JUDGE_LABELS if judge in present]
+
+
+def subjects_of(estimates: Estimates) -> list[str]:
+    """Returns the subjects whose lists were valued, in the order of reading."""
+    present = {subject for subject, _, metric in estimates if metric == "utility"}
+    return [subject for subject in SUBJECT_LABELS if subject in present]
+
+
+def regret_removed(estimates: Estimates, subject: str) -> float:
+    """Returns the share of the ranking order's regret that the subject's lists do not have; NaN where unknown.
+
+    1 is the true best list, 0 the ranking order, below 0 worse than the ranking order.
+    """
+    own, ranking = (estimates.get((name, "truth", "regret")) for name in (subject, "ranking_order"))
+    if own is None or ranking is None or ranking.value <= 0:
+        return math.nan
+    return 1 - own.value / ranking.value
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """Returns a number with that many decimals, `MISSING` for NaN."""
+    if math.isnan(value):
+        return MISSING
+    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+
+
+def percentage(share: float, digits: int = 0, *, signed: bool = False) -> str:
+    """Returns a share as a percentage, `MISSING` for NaN."""
+    return MISSING if math.isnan(share) else number(100 * share, digits, signed=signed) + "%"
+
+
+def interval(estimate: Estimate | None, digits: int = 3, *, signed: bool = False) -> str:
+    """Returns "[low, high]", and nothing where a bound is unknown."""
+    if estimate is None or math.isnan(estimate.low) or math.isnan(estimate.high):
+        return ""
+    low, high = (number(bound, digits, signed=signed) for bound in (estimate.low, estimate.high))
+    return f"[{low}, {high}]"
+
+
+def _number_or_nan(value: Any) -> float:
+    return math.nan if value is None else float(value)

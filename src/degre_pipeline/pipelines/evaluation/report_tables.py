@@ -1,0 +1,199 @@
+"""The report's tables and its verdict, as text that the page only has to lay out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from degre_pipeline.pipelines.evaluation.report_numbers import (
+    JUDGE_LABELS,
+    MISSING,
+    MODEL_LABELS,
+    SUBJECT_LABELS,
+    Estimates,
+    interval,
+    judges_of_lists,
+    number,
+    percentage,
+    regret_removed,
+    subjects_of,
+)
+from degre_pipeline.reranker.metrics import Estimate
+
+HIT_METRICS = {"hr1": "HR@1%", "hr3": "HR@3%", "hr10": "HR@10%", "ties": "ties"}
+QUALITY_METRICS = {"r_auc": "R-AUC", "pcoc": "PCOC", "rmse": "RMSE", "loss": "loss"}
+
+
+class Cell(NamedTuple):
+    """A figure as text, with its interval."""
+
+    text: str
+    interval: str = ""
+
+
+class Row(NamedTuple):
+    """A line of a table: its name and its figures."""
+
+    name: str
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of figures.
+
+    Attributes:
+        corner: Title of the column of names.
+        columns: Titles of the other columns.
+        rows: The lines.
+        groups: Titles over columns, each with the number of columns it spans; none for a plain table.
+    """
+
+    corner: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    groups: Sequence[tuple[str, int]] = ()
+
+
+class Verdict(NamedTuple):
+    """A sentence about the generator, and whether it is `good`, `bad` or `open`."""
+
+    tone: str
+    sentence: str
+
+
+def verdicts(estimates: Estimates) -> list[Verdict]:
+    """Returns one sentence on the generator's gain for each judge that it was not trained by."""
+    found = []
+    for judge in judges_of_lists(estimates):
+        gain = estimates.get(("generator", judge, "utility_over_ranking_order"))
+        if gain is not None and judge != "mining":
+            found.append(_verdict(judge, gain, estimates.get(("ranking_order", judge, "utility"))))
+    return found
+
+
+def _verdict(judge: str, gain: Estimate, ranking: Estimate | None) -> Verdict:
+    tone = "good" if gain.low > 0 else "bad" if gain.high < 0 else "open"
+    outcome = {"good": "beats", "bad": "loses to", "open": "cannot be told apart from"}[tone]
+    share = gain.value / ranking.value if ranking is not None and ranking.value > 0 else math.nan
+    relative = "" if math.isnan(share) else f" ({percentage(share, 1, signed=True)})"
+    by = "In truth" if judge == "truth" else f"By the {JUDGE_LABELS[judge]}"
+    return Verdict(
+        tone,
+        f"{by}, the generator {outcome} the ranking order: {number(gain.value, signed=True)} expected clicks a "
+        f"list{relative}, 95% interval {interval(gain, signed=True) or 'unknown'}.",
+    )
+
+
+def headline_table(estimates: Estimates) -> Table:
+    """Returns utility and gain of every subject under every judge, and regret under the truth."""
+    judges = judges_of_lists(estimates)
+    columns, groups = [], []
+    for judge in judges:
+        own = ["utility", "gain"] + (["regret", "removed", "NDCG"] if judge == "truth" else [])
+        columns += own
+        groups.append((JUDGE_LABELS[judge], len(own)))
+    rows = [
+        Row(
+            SUBJECT_LABELS[subject],
+            [cell for judge in judges for cell in _headline(estimates, subject, judge)],
+        )
+        for subject in subjects_of(estimates)
+    ]
+    return Table("list", columns, rows, groups)
+
+
+def _headline(estimates: Estimates, subject: str, judge: str) -> list[Cell]:
+    cells = [
+        _cell(estimates.get((subject, judge, "utility"))),
+        _cell(estimates.get((subject, judge, "utility_over_ranking_order")), signed=True),
+    ]
+    if judge == "truth":
+        cells.append(_cell(estimates.get((subject, judge, "regret"))))
+        cells.append(Cell(percentage(regret_removed(estimates, subject))))
+        cells.append(_cell(estimates.get((subject, judge, "ndcg"))))
+    return cells
+
+
+def hit_table(estimates: Estimates) -> Table:
+    """Returns HR@1%, 3%, 10% and the share of ties of every subject under every judge."""
+    judges = judges_of_lists(estimates)
+    rows = [
+        Row(
+            SUBJECT_LABELS[subject],
+            [_hit_cell(estimates, subject, judge, metric) for judge in judges for metric in HIT_METRICS],
+        )
+        for subject in subjects_of(estimates)
+    ]
+    groups = [(JUDGE_LABELS[judge], len(HIT_METRICS)) for judge in judges]
+    return Table("list", list(HIT_METRICS.values()) * len(judges), rows, groups)
+
+
+def _hit_cell(estimates: Estimates, subject: str, judge: str, metric: str) -> Cell:
+    found = estimates.get((subject, judge, metric))
+    if metric == "ties":
+        return Cell(percentage(found.value, 2) if found is not None else MISSING)
+    return Cell(number(found.value), interval(found, 2)) if found is not None else Cell(MISSING)
+
+
+def distillation_table(estimates: Estimates) -> Table:
+    """Returns how far the generator's HR@1% stays below the beam search's, by judge."""
+    rows = [
+        Row(
+            JUDGE_LABELS[judge],
+            [
+                _cell(estimates.get(("beam", judge, "hr1"))),
+                _cell(estimates.get(("generator", judge, "hr1"))),
+                _cell(estimates.get(("generator", judge, "hr1_below_beam")), signed=True),
+            ],
+        )
+        for judge in judges_of_lists(estimates)
+    ]
+    return Table("judge", ["beam search HR@1%", "generator HR@1%", "gap"], rows)
+
+
+def quality_table(estimates: Estimates) -> Table:
+    """Returns R-AUC, PCOC, RMSE and loss of every model on the observed clicks."""
+    rows = [
+        Row(label, [_cell(estimates.get((model, "clicks", metric))) for metric in QUALITY_METRICS])
+        for model, label in MODEL_LABELS.items()
+        if any((model, "clicks", metric) in estimates for metric in QUALITY_METRICS)
+    ]
+    return Table("model", list(QUALITY_METRICS.values()), rows)
+
+
+def agreement_table(estimates: Estimates) -> Table:
+    """Returns the mean rank correlation of every two judges over random lists."""
+    rows = [
+        Row(f"{JUDGE_LABELS.get(one, one)} and {JUDGE_LABELS.get(other, other)}", [_cell(found)])
+        for (one, other, metric), found in estimates.items()
+        if metric == "rank_correlation"
+    ]
+    return Table("judges", ["rank correlation"], rows)
+
+
+def ranking_score_table(quality: pd.DataFrame) -> Table:
+    """Returns the AUC of the ranking score by split."""
+    order = {"train": 0, "validation": 1, "test": 2}
+    rows = [
+        Row(
+            str(row["split"]),
+            [
+                Cell(number(float(row["click_auc"]))),
+                Cell(number(float(row["exposure_auc"]))),
+                Cell(f"{int(row['exposed_items']):,}"),
+            ],
+        )
+        for row in sorted(
+            quality.to_dict("records"), key=lambda row: order.get(str(row["split"]), len(order))
+        )
+    ]
+    return Table("split", ["AUC for clicks", "AUC for exposure", "exposed items"], rows)
+
+
+def _cell(estimate: Estimate | None, *, signed: bool = False) -> Cell:
+    if estimate is None:
+        return Cell(MISSING)
+    return Cell(number(estimate.value, signed=signed), interval(estimate, signed=signed))

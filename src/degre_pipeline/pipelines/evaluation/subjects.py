@@ -1,0 +1,44 @@
+"""The lists that are compared: who would show what for the same requests."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.generator import OnlineGenerator
+from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.valuation import random_lists
+
+SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
+
+
+def lists_of_subjects(
+    requests: Requests, generator: OnlineGenerator, evaluator: LookaheadEvaluator, config: EvaluationConfig
+) -> dict[str, Tensor]:
+    """Returns the list of every subject for every request, [b, L]; -1 at the end of shorter lists."""
+    decide: Mapping[str, Callable[[Requests], Tensor]] = {
+        "generator": lambda some: generator.greedy_decode(some.static, some.candidates, some.mask)[0],
+        "beam": lambda some: beam_search(evaluator, some, beam_size=config.beam_size).sequences[:, 0],
+        "ranking_order": ranking_order,
+        "random": lambda some: one_random_list(some, config.seed + 1),
+        "exposed": lambda some: some.exposed.masked_fill(~some.exposed_mask, -1),
+    }
+    device = next(generator.parameters()).device
+    batches = [batch.to(device) for batch in requests.batches(config.batch_size)]
+    return {name: torch.cat([decide[name](batch).cpu() for batch in batches]) for name in SUBJECTS}
+
+
+def ranking_order(requests: Requests) -> Tensor:
+    """Returns the L candidates with the highest ranking score, ties by index, [b, L]."""
+    score = requests.scores.masked_fill(~requests.mask, float("-inf"))
+    order = score.argsort(dim=1, descending=True, stable=True)[:, : requests.list_length]
+    return order.masked_fill(~requests.mask.gather(1, order), -1)
+
+
+def one_random_list(requests: Requests, seed: int) -> Tensor:
+    """Returns one uniformly random list for each request, [b, L]."""
+    mask, ids = requests.mask.cpu().numpy(), requests.request_id.cpu().numpy()
+    return torch.from_numpy(random_lists(mask, ids, 1, requests.list_length, seed)[:, 0])

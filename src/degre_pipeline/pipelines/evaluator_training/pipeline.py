@@ -1,0 +1,33 @@
+"""Encoded lists to the mining and the external evaluator."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import train_external_evaluator, train_mining_evaluator
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the evaluator-training pipeline."""
+    shared = [
+        "request_tensors",
+        "feature_space",
+        "params:evaluator_training.model",
+        "params:evaluator_training.training",
+    ]
+    return Pipeline(
+        [
+            Node(
+                train_mining_evaluator,
+                name="train_mining_evaluator",
+                inputs=shared,
+                outputs=["mining_evaluator", "mining_evaluator_history"],
+            ),
+            Node(
+                train_external_evaluator,
+                name="train_external_evaluator",
+                inputs=[*shared, "params:evaluator_training.external_seed"],
+                outputs=["external_evaluator", "external_evaluator_history"],
+            ),
+        ],
+        namespace="evaluator_training",
+        prefix_datasets_with_namespace=False,
+    )

@@ -1,0 +1,93 @@
+"""Mines lookahead sequences with the mining evaluator, shard by shard."""
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from degre_pipeline.datasets.shards import Shards
+from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
+from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.training import choose_device
+
+
+def mine_lookahead_sequences(
+    request_tensors: dict[str, Tensor], mining_evaluator: TrainedWeights, config: MiningConfig
+) -> Shards:
+    """Returns the mining of training and validation requests, cut into shards that are made when saved.
+
+    A shard holds `row` (into the request tensors), `sequences`, `values` and `step_values`. Its fingerprint
+    covers the requests, the evaluator and the settings, so a rerun after an interruption continues and a
+    rerun with anything changed starts anew.
+    """
+    requests = Requests.from_tensors(request_tensors)
+    n = requests.mask.shape[1]
+    require(config.beam_size <= 10_000, "beam_size", config.beam_size, "1 to 10,000")
+    require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
+    device = choose_device(config.device)
+    evaluator = restore_evaluator(mining_evaluator).to(device)
+    rows = _rows_to_mine(requests, config)
+    parts = {f"part-{number:05d}": part for number, part in enumerate(rows.split(config.shard_size))}
+    return Shards(
+        fingerprint=_fingerprint(request_tensors, mining_evaluator, config),
+        names=tuple(parts),
+        make=lambda name: _mine(evaluator, requests, parts[name], config, device),
+    )
+
+
+def _rows_to_mine(requests: Requests, config: MiningConfig) -> Tensor:
+    role = requests.role == ROLES.index("mining")
+    training = ((requests.split == SPLITS.index("train")) & (role | (config.roles == "all"))).nonzero()[:, 0]
+    validation = ((requests.split == SPLITS.index("validation")) & role).nonzero()[:, 0]
+    if config.most_requests and config.most_requests < len(training):
+        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(config.seed))
+        training = training[order[: config.most_requests]].sort().values
+    if not len(training) or not len(validation):
+        raise ValueError(
+            f"{len(training)} training and {len(validation)} validation requests to mine; "
+            "allowed: 1 or more of each"
+        )
+    if config.most_requests:
+        validation = validation[: max(config.most_requests // 8, 1)]
+    return torch.cat([training, validation])
+
+
+def _mine(
+    evaluator: LookaheadEvaluator,
+    requests: Requests,
+    rows: Tensor,
+    config: MiningConfig,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    index_type = torch.int8 if requests.mask.shape[1] < 128 else torch.int32
+    found = [
+        beam_search(evaluator, batch.to(device), beam_size=config.beam_size, top_k=config.top_k)
+        for batch in requests.select(rows).batches(config.batch_size)
+    ]
+    return {
+        "row": rows,
+        "sequences": _joined((f.sequences for f in found), config.beam_size, -1).to(index_type),
+        "values": _joined((f.values for f in found), config.beam_size, float("-inf")),
+        "step_values": _joined((f.step_values for f in found), config.beam_size, float("-inf")),
+    }
+
+
+def _joined(parts: Iterable[Tensor], beams: int, missing: float) -> Tensor:
+    """Returns batches in one tensor, filled up to the beam size where a batch allowed fewer sequences."""
+    filled = []
+    for part in parts:
+        absent = part.new_full((len(part), beams - part.shape[1], *part.shape[2:]), missing)
+        filled.append(torch.cat([part, absent], 1).cpu())
+    return torch.cat(filled).contiguous()
+
+
+def _fingerprint(request_tensors: dict[str, Tensor], evaluator: TrainedWeights, config: MiningConfig) -> str:
+    digest = hashlib.sha256(repr((config, evaluator.config)).encode())
+    for name, tensor in (*sorted(request_tensors.items()), *sorted(evaluator.weights.items())):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Registers the trained generator as a servable model."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.registration.example_requests import example_requests
+from degre_pipeline.pipelines.registration.parity import check_parity
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.serving.request_schema import Request
+
+COMPARED = 32
+"""Requests on which the served model is compared with the trained generator."""
+
+
+def register_model(
+    generator: TrainedWeights,
+    feature_space: dict[str, Any],
+    request_tensors: dict[str, Tensor],
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    metrics: list[dict[str, Any]],
+    run_date: str,
+    model_name: str,
+    alias: str,
+) -> dict[str, Any]:
+    """Logs the served model, checks it against the trained generator, registers it and moves the alias.
+
+    Returns: name, version, uri, run_id and alias.
+    Raises: ValueError: If the model, loaded back, ranks otherwise than the generator; nothing is registered.
+    """
+    # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
+    from degre_pipeline.pipelines.registration import registry
+    from degre_pipeline.serving.packaging import log_reranker
+
+    space = FeatureSpace.from_dict(feature_space)
+    chosen = newest_lists(lists, COMPARED)
+    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+    examples = example_requests(chosen, tables, space)
+    with registry.active_or_new_run() as run:
+        described = {"run_date": str(run_date), **registry.provenance(run)}
+        logged = log_reranker(generator, space, examples, name=model_name, metadata=described)
+        encoded = rows_of(Requests.from_tensors(request_tensors), chosen["request_id"].tolist())
+        check_parity(served_lists(logged.model_uri, examples), encoded, generator)
+        tags = {**described, **registry.metric_tags(metrics)}
+        return registry.register_version(logged, run.info.run_id, name=model_name, alias=alias, tags=tags)
+
+
+def newest_lists(lists: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Returns lists of test requests, or of any if there are none.
+
+    Raises: ValueError: If there are fewer than the two that an input example needs.
+    """
+    test = lists[lists["split"] == "test"]
+    chosen = (test if len(test) > 1 else lists).head(most)
+    if len(chosen) < 2:
+        raise ValueError(f"there are {len(chosen)} lists; allowed: 2 or more, for the model's input example")
+    return chosen
+
+
+def rows_of(requests: Requests, request_ids: list[int]) -> Requests:
+    """Returns the requests with the given ids, in their order. Raises: ValueError: If one is not there."""
+    row_of = {request_id: row for row, request_id in enumerate(requests.request_id.tolist())}
+    unknown = [request_id for request_id in request_ids if request_id not in row_of]
+    if unknown:
+        raise ValueError(
+            f"request {unknown[0]} of the lists is not among the request tensors ({len(unknown)} such); "
+            "encode again: kedro run --pipeline=list_building"
+        )
+    return requests.select(torch.tensor([row_of[request_id] for request_id in request_ids]))
+
+
+def served_lists(model_uri: str, requests: list[Request]) -> list[list[int]]:
+    """Returns the candidate indices that the stored model ranks, loaded as any user of MLflow would."""
+    import mlflow
+
+    from degre_pipeline.serving.signature import as_record
+
+    answer = mlflow.pyfunc.load_model(model_uri).predict([as_record(request) for request in requests])
+    ranked: list[list[int]] = answer["candidate_indices"].to_list()
+    return ranked

@@ -1,0 +1,31 @@
+"""Trained generator to a registered, servable model."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import register_model
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the registration pipeline."""
+    return Pipeline(
+        [
+            Node(
+                register_model,
+                inputs=[
+                    "generator",
+                    "feature_space",
+                    "request_tensors",
+                    "lists",
+                    "requests",
+                    "users",
+                    "items",
+                    "scored_candidates",
+                    "metrics",
+                    "params:run_date",
+                    "params:registration.model_name",
+                    "params:registration.alias",
+                ],
+                outputs="registered_model",
+            )
+        ]
+    )

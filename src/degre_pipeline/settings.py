@@ -1,0 +1,19 @@
+"""Kedro's settings for this project."""
+
+from degre_pipeline.hooks import ArtifactsHook, MetricsHook, MlflowRunHook, ProvenanceHook
+
+# Hooks say themselves which of them comes first, so the order here means nothing.
+HOOKS = (MlflowRunHook(), ProvenanceHook(), MetricsHook(), ArtifactsHook())
+
+# MlflowRunHook stands in for kedro-mlflow's hook; usage reports are off for everybody; kedro-viz's hooks warn
+# in every run about what they do not find in the working directory.
+# The names are compared as packages spell them, and kedro-mlflow's spelling has changed.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow", "kedro-telemetry", "kedro-viz")
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # Without it, an overlay that sets one leaf of a mapping drops the leaf's siblings.
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**"]},
+}

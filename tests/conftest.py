@@ -1,0 +1,184 @@
+"""Small requests, small models and a small shop that tests of several rooms share."""
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+from degre_pipeline.pipelines.list_building.nodes import (
+    ListConfig,
+    build_lists,
+    encode_requests,
+    fit_features,
+    score_candidates,
+    split_requests,
+)
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.request_log import RequestLog
+from degre_pipeline.sources.simulated_shop import simulate_request_log
+
+torch.set_num_threads(1)
+settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("tests")
+
+FIELD_SIZES = (
+    FieldSize("segment", "categorical", "user", 1, 5),
+    FieldSize("hour", "categorical", "context", 1, 4),
+    FieldSize("category", "categorical", "item", 1, 6),
+    FieldSize("tags", "tags", "item", 2, 5),
+    FieldSize("ranking_score", "numeric", "score", 1, 33),
+)
+SMALL = {
+    "embedding_dim": 4,
+    "width": 8,
+    "layers": 2,
+    "heads": 2,
+    "feedforward": 16,
+    "dropout": 0.1,
+    "position_dim": 4,
+}
+SHOP = ShopConfig(
+    users=60,
+    items=40,
+    categories=4,
+    segments=3,
+    brands=5,
+    requests_per_day=250,
+    days=5,
+    candidates=8,
+    list_length=4,
+    base_logit=-0.7,
+    segment_taste=1.5,
+    item_quality=1.2,
+    exploration=0.5,
+)
+SHOP_FIELDS = [
+    {"name": "segment", "kind": "categorical", "group": "user"},
+    {"name": "client", "kind": "categorical", "group": "context"},
+    {"name": "category", "kind": "categorical", "group": "item"},
+    {"name": "rating", "kind": "numeric", "group": "item", "size": 8},
+    {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 16},
+]
+
+M = TypeVar("M", bound=torch.nn.Module)
+MakeRequests = Callable[..., Requests]
+MakeEvaluator = Callable[..., LookaheadEvaluator]
+MakeGenerator = Callable[..., OnlineGenerator]
+
+
+@pytest.fixture(scope="session")
+def sizes() -> tuple[FieldSize, ...]:
+    """Fields of every kind and group; no two candidates of a request share their `ranking_score` index."""
+    return FIELD_SIZES
+
+
+@pytest.fixture(scope="session")
+def make_requests() -> MakeRequests:
+    """Function that draws training requests of the mining role with the fields of `sizes`."""
+
+    def make(
+        b: int = 3, n: int = 8, slots: int = 4, *, real: Sequence[int] | None = None, seed: int = 0
+    ) -> Requests:
+        generator = torch.Generator().manual_seed(seed)
+        counts = torch.tensor(real or [n] * b)
+        mask = torch.arange(n) < counts[:, None]
+        shown = torch.arange(slots) < counts[:, None]
+        order = torch.rand(b, max(n, slots), generator=generator)
+        order[:, :n].masked_fill_(~mask, 2.0)
+        exposed = order.argsort(1)[:, :slots]
+        return Requests(
+            request_id=torch.arange(b) + 100,
+            split=torch.zeros(b, dtype=torch.uint8),
+            role=torch.zeros(b, dtype=torch.uint8),
+            static=_indices((b,), FIELD_SIZES[:2], generator),
+            candidates=_with_distinct_scores(_indices((b, n), FIELD_SIZES[2:], generator), generator),
+            mask=mask,
+            scores=torch.randn(b, n, generator=generator).masked_fill(~mask, 0.0),
+            exposed=exposed.masked_fill(~shown, 0),
+            exposed_mask=shown,
+            clicks=torch.randint(0, 2, (b, slots), generator=generator).float() * shown,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_evaluator() -> MakeEvaluator:
+    """Function that builds an untrained evaluator in eval mode, in double precision."""
+
+    def make(slots: int = 4, *, seed: int = 0, **settings: Any) -> LookaheadEvaluator:
+        torch.manual_seed(seed)
+        config = EvaluatorConfig(**{**SMALL, **settings})
+        return _spread(build_evaluator(FIELD_SIZES, slots, config)).double().eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_generator() -> MakeGenerator:
+    """Function that builds an untrained generator in eval mode, in double precision."""
+
+    def make(slots: int = 4, *, seed: int = 0, **settings: Any) -> OnlineGenerator:
+        torch.manual_seed(seed)
+        config = GeneratorConfig(**{**SMALL, **settings})
+        return _spread(build_generator(FIELD_SIZES, slots, config)).double().eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shop_log() -> RequestLog:
+    """Five days of a small simulated shop whose clicks follow segment, category and rating closely."""
+    return simulate_request_log(SHOP, datetime.date(2026, 1, 31))[0]
+
+
+@pytest.fixture(scope="session")
+def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The request tensors and the feature space of the small shop."""
+    log, config = shop_log, ListConfig(list_length=4, external_share=0.2)
+    splits = split_requests(log.requests, config)
+    scored, _ = score_candidates(
+        log.requests,
+        log.candidates,
+        log.exposures,
+        log.users,
+        log.items,
+        splits,
+        SHOP_FIELDS,
+        config,
+        RankingStageConfig(),
+    )
+    lists = build_lists(log.requests, scored, log.exposures, splits)
+    space = fit_features(lists, log.requests, scored, log.users, log.items, SHOP_FIELDS)
+    return encode_requests(lists, log.requests, scored, log.users, log.items, space, config), space
+
+
+def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:
+    columns = [
+        torch.randint(0, field.indices, (*shape, field.columns), generator=generator) for field in fields
+    ]
+    return torch.cat(columns, -1).int()
+
+
+def _with_distinct_scores(candidates: Tensor, generator: torch.Generator) -> Tensor:
+    b, n = candidates.shape[:2]
+    ranks = torch.stack([torch.randperm(32, generator=generator)[:n] + 1 for _ in range(b)])
+    return torch.cat([candidates[..., :-1], ranks[..., None].int()], -1)
+
+
+def _spread(model: M) -> M:
+    """Gives every parameter, norms and biases too, a value that shows when it is forgotten."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model

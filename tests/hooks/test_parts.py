@@ -1,0 +1,84 @@
+"""The functions behind the hooks; tests/test_hooks.py runs the hooks themselves."""
+
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
+
+from degre_pipeline.hooks.artifacts import artifact_folder
+from degre_pipeline.hooks.flat_parameters import flatten, loggable, loggable_name
+from degre_pipeline.hooks.metrics import curves, results
+from degre_pipeline.hooks.mlflow_run import with_locations
+from degre_pipeline.hooks.provenance import _git_state
+
+PROJECT = Path("/project")
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "uri", "artifact_location"),
+    [
+        ({}, None, "sqlite:////project/mlflow.db", "file:///project/mlartifacts"),
+        ({}, "sqlite:////other.db", "sqlite:////other.db", "file:///project/mlartifacts"),
+        ({}, "http://127.0.0.1:5000", "http://127.0.0.1:5000", None),
+        ({"server": {"mlflow_tracking_uri": "https://a"}}, "http://b", "https://a", None),
+        (
+            {"tracking": {"experiment": {"create_experiment_kwargs": {"artifact_location": "s3://kept"}}}},
+            None,
+            "sqlite:////project/mlflow.db",
+            "s3://kept",
+        ),
+    ],
+)
+def test_locations(config, environment, uri, artifact_location):
+    filled = with_locations(config, PROJECT, environment)
+    creation = filled["tracking"].get("experiment", {}).get("create_experiment_kwargs", {})
+    assert filled["server"]["mlflow_tracking_uri"] == uri
+    assert creation.get("artifact_location") == artifact_location
+
+
+def test_git_state_tells_a_changed_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repository")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init"], ["add", "."], [*identity, "commit", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
+    clean = _git_state(folder)
+    (folder / "new").touch()
+    dirty = _git_state(folder)
+    assert len(clean["git_commit"]) == 40
+    assert dirty["git_commit"] == clean["git_commit"]
+    assert (clean["git_dirty"], dirty["git_dirty"]) == ("false", "true")
+
+
+def test_history_without_epochs_is_refused():
+    with pytest.raises(ValueError, match=r"'fit_history' has the columns \['loss'\]; allowed: one of them"):
+        list(curves("fit", pd.DataFrame({"loss": [1.0]})))
+
+
+def test_results_may_be_a_frame():
+    frame = pd.DataFrame({"subject": ["a", "b"], "judge": "j", "metric": "m", "value": [1.0, None]})
+    assert list(results(frame)) == [("j.a.m", 1.0, 0)]
+
+
+def test_flatten_keeps_lists_and_empty_mappings_as_leaves():
+    assert flatten({"a": {"b": [1], "c": {}}, "d": 1.5}) == {"a.b": "[1]", "a.c": "{}", "d": "1.5"}
+
+
+def test_loggable_fits_the_limits():
+    assert loggable_name("own.degre.ndcg@10 (%)") == "own.degre.ndcg_at_10 ___"
+    longest = "x" * MAX_PARAM_VAL_LENGTH
+    assert loggable({"a": longest}) == {"a": longest}
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("data/06_models/w.safetensors", "models"),
+        ("data/08_reporting/plots", "reporting"),
+        ("data/04_feature/space.json", "documents"),
+        ("data/05_model_input/b.safetensors", None),
+    ],
+)
+def test_artifact_folder(path, folder):
+    assert artifact_folder(Path(path)) == folder

@@ -1,0 +1,72 @@
+"""A small world with every kind and group of field, and an untrained generator for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from degre_pipeline.reranker.configs import GeneratorConfig
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.models.builders import store
+from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.reranker.schema import Field
+from degre_pipeline.serving.request_schema import Request
+from degre_pipeline.serving.reranking_model import build_reranker
+
+LIST_LENGTH = 3
+
+
+@pytest.fixture(scope="session")
+def space() -> FeatureSpace:
+    return FeatureSpace(
+        fields=(
+            Field("segment", "categorical", "user"),
+            Field("age", "numeric", "user"),
+            Field("weekday", "categorical", "context"),
+            Field("category", "categorical", "item"),
+            Field("genres", "tags", "item", size=2),
+            Field("price", "numeric", "item"),
+            Field("ranking_score", "numeric", "score"),
+        ),
+        vocabularies={
+            "segment": ("new", "regular"),
+            "weekday": ("0", "1", "6"),
+            "category": ("book", "film", "game"),
+            "genres": ("drama", "noir"),
+        },
+        edges={"age": (20.0, 40.0), "price": (1.0, 5.0, 9.0), "ranking_score": (-1.0, 0.0, 1.0)},
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(space):
+    """Untrained weights drawn large, so that candidates that differ get probabilities that differ."""
+    torch.manual_seed(0)
+    config = GeneratorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8, field_heads=2)
+    generator = build_generator(space.sizes(), LIST_LENGTH, config)
+    with torch.no_grad():
+        for table in (generator.features.static, generator.features.candidate):
+            table.table.weight.normal_(std=2.0)
+        generator.combine.weight.mul_(3.0)
+    return store(generator, space.sizes(), LIST_LENGTH, config)
+
+
+@pytest.fixture(scope="session")
+def reranker(trained, space):
+    return build_reranker(trained, space)
+
+
+@pytest.fixture
+def requests() -> list[Request]:
+    first = Request(
+        candidates=(
+            {"item_id": 11, "category": "book", "genres": "drama|noir", "price": 3, "ranking_score": 0.5},
+            {"item_id": 12, "category": "film", "genres": "noir", "price": 7.5, "ranking_score": -2.0},
+            {"item_id": 13, "category": "game", "genres": None, "price": 0.5, "ranking_score": 2.0},
+            {"item_id": 14, "category": "film", "genres": "drama", "price": None, "ranking_score": 0.0},
+        ),
+        user={"segment": "new", "age": 33},
+        context={"weekday": 6},
+        request_id=7,
+    )
+    return [first, replace(first, candidates=first.candidates[1:3], user={"segment": "regular"}, request_id=8)]
