@@ -93,9 +93,8 @@ def make_requests() -> MakeRequests:
         counts = torch.tensor(real or [n] * b)
         mask = torch.arange(n) < counts[:, None]
         shown = torch.arange(slots) < counts[:, None]
-        order = torch.rand(b, max(n, slots), generator=generator)
-        order[:, :n].masked_fill_(~mask, 2.0)
-        exposed = order.argsort(1)[:, :slots]
+        order = torch.rand(b, n, generator=generator).masked_fill(~mask, 2.0).argsort(1)
+        exposed = torch.nn.functional.pad(order, (0, max(slots - n, 0)))[:, :slots]
         return Requests(
             request_id=torch.arange(b) + 100,
             split=torch.zeros(b, dtype=torch.uint8),

@@ -1,9 +1,9 @@
 """Kedro's settings for this project."""
 
-from degre_pipeline.hooks import ArtifactsHook, MetricsHook, MlflowRunHook, ProvenanceHook
+from degre_pipeline.hooks import ArtifactsHook, ClosingTableHook, MetricsHook, MlflowRunHook, ProvenanceHook
 
 # Hooks say themselves which of them comes first, so the order here means nothing.
-HOOKS = (MlflowRunHook(), ProvenanceHook(), MetricsHook(), ArtifactsHook())
+HOOKS = (MlflowRunHook(), ProvenanceHook(), MetricsHook(), ArtifactsHook(), ClosingTableHook())
 
 # MlflowRunHook stands in for kedro-mlflow's hook; usage reports are off for everybody; kedro-viz's hooks warn
 # in every run about what they do not find in the working directory.

@@ -77,7 +77,7 @@ def fit(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
-        fused=device.type == "cuda",
+        fused=True,
     )
     batch_size = min(config.batch_size, len(training))
     steps = len(training) // batch_size

@@ -1,6 +1,7 @@
 """Picks the few requests whose lists tell most, and lays their lists out slot by slot."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,9 +30,9 @@ def value_judge(judges: pd.Series) -> str:
 def choose_requests(judgements: pd.DataFrame, judge: str) -> dict[int, str]:
     """Returns the ids of at most six telling requests and what each was chosen for, none twice.
 
-    A reason that no request meets (nothing lost, say) chooses none. The gain is the generator's value less the ranking order's, by the judge. The last request is the one on
-    which another judge overrates that gain most: the mining evaluator where the judge is external, else the
-    external evaluator.
+    The gain is the generator's value less the ranking order's, by the judge. A reason that no request meets
+    (nothing lost, say) chooses none. The last reason is that another judge overrates the gain: the mining
+    evaluator where the judge is external, else the external evaluator.
     """
     gain = _lead(judgements, judge, "generator", "ranking_order")
     other = "mining" if judge == "external" else "external"
@@ -39,8 +40,8 @@ def choose_requests(judgements: pd.DataFrame, judge: str) -> dict[int, str]:
     behind_beam = _lead(judgements, judge, "beam", "generator").reindex(gain.index)
     wanted = {
         "largest gain over the ranking order": -gain.where(gain > 0),
-        "gain in the upper quarter": (gain - gain.quantile(0.75)).abs(),
-        "median gain": (gain - gain.median()).abs(),
+        "gain in the upper quarter": (gain - float(gain.quantile(0.75))).abs(),
+        "median gain": (gain - float(gain.median())).abs(),
         "largest loss to the ranking order": gain.where(gain < 0),
         "generator furthest below the beam search": -behind_beam.where(behind_beam > 0),
         f"gain most overrated by the {other} evaluator": -overrated.where(overrated > 0),
@@ -49,7 +50,7 @@ def choose_requests(judgements: pd.DataFrame, judge: str) -> dict[int, str]:
     for reason, distance in wanted.items():
         left = distance.drop(index=list(chosen)).dropna()
         if len(left):
-            chosen[int(left.idxmin())] = reason
+            chosen[int(left.index.to_numpy()[left.to_numpy().argmin()])] = reason
     return chosen
 
 
@@ -70,7 +71,7 @@ def lay_out(
     """
     row_of = _rows(chosen, "evaluated lists", evaluated_lists["request_id"].tolist())
     log_row_of = _rows(chosen, "lists", lists["request_id"].tolist())
-    values = judgements[judgements["judge"] == judge].set_index(["request_id", "subject"])
+    judged = judgements[judgements["judge"] == judge].set_index(["request_id", "subject"]).to_dict("index")
     rows = [
         {"request_id": request_id, "chosen_for": reason, "judge": judge, "subject": subject, **slot}
         for request_id, reason in chosen.items()
@@ -78,14 +79,14 @@ def lay_out(
         for slot in _slots(
             lists.iloc[log_row_of[request_id]],
             evaluated_lists[subject][row_of[request_id]].tolist(),
-            values.loc[(request_id, subject)],
+            judged[request_id, subject],
         )
     ]
     table = pd.DataFrame(rows, columns=list(FIXED_COLUMNS))
     return table.merge(items, on="item_id", how="left", suffixes=("", "_of_item"))
 
 
-def _slots(log: pd.Series, indices: list[int], judged: pd.Series) -> Iterator[dict[str, object]]:
+def _slots(log: pd.Series, indices: list[int], judged: Mapping[Hashable, Any]) -> Iterator[dict[str, object]]:
     """Yields the slots of one list, given the request's log row, the candidate indices and the judgement."""
     clicks = dict(zip(log["exposed_indices"], log["clicks"], strict=True))
     for slot, index in enumerate(indices, start=1):

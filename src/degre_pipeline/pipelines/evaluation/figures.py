@@ -34,8 +34,8 @@ def hit_rates(estimates: Estimates) -> str:
             for position, subject in enumerate(subjects):
                 _bars(panel, estimates, subject, judge, (position - (len(subjects) - 1) / 2) * 0.16)
             chance = [percent / 100 for percent in PERCENTS]
-            ends = [[x + side for x in range(len(PERCENTS))] for side in (-0.42, 0.42)]
-            panel.hlines(chance, *ends, color=OBSERVED_COLOUR, linewidth=0.8, linestyle=":")
+            start, end = ([x + side for x in range(len(PERCENTS))] for side in (-0.42, 0.42))
+            panel.hlines(chance, start, end, color=OBSERVED_COLOUR, linewidth=0.8, linestyle=":")
             panel.set(title=JUDGE_LABELS[judge], ylim=(0, 1.02))
             panel.set_xticks(range(len(PERCENTS)), [f"HR@{percent}%" for percent in PERCENTS])
             panel.grid(visible=False, axis="x")

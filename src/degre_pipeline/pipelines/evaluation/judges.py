@@ -6,17 +6,16 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import discounted_gain, discounts
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.valuation import list_prefix_values
-from degre_pipeline.simulation.click_world import ClickTruth
+from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
 from degre_pipeline.simulation.optimum import best_lists
 
-Values = NDArray[np.float64]
+Values = FloatArray
 
 
 class Judge(Protocol):
@@ -62,7 +61,7 @@ class TruthJudge:
 class Optimum:
     """The true best lists: their sequences [b, t], utility [b] and best discounted gain [b]."""
 
-    sequences: NDArray[np.int64]
+    sequences: IntArray
     utility: Values
     discounted_gain: Values
 

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.judges import (
     EvaluatorJudge,
     Judge,
@@ -98,6 +99,55 @@ def summarise_evaluation(
     rows = summarise(figures_by_request(list_judgements, config), config)
     rows += agreement_rows(judge_agreement, config)
     return rows + [{**row, "low": None, "high": None} for row in evaluator_quality]
+
+
+def pick_examples(
+    lists: pd.DataFrame,
+    items: pd.DataFrame,
+    evaluated_lists: dict[str, Tensor],
+    list_judgements: pd.DataFrame,
+) -> pd.DataFrame:
+    """Returns every list of six telling requests, slot by slot, valued by the truth where it is known."""
+    judge = value_judge(list_judgements["judge"])
+    return lay_out(
+        choose_requests(list_judgements, judge),
+        lists=lists,
+        items=items,
+        evaluated_lists=evaluated_lists,
+        judgements=list_judgements,
+        judge=judge,
+    )
+
+
+def write_report(
+    metrics: list[dict[str, Any]],
+    list_judgements: pd.DataFrame,
+    evaluator_calibration: pd.DataFrame,
+    mining_evaluator_history: pd.DataFrame,
+    external_evaluator_history: pd.DataFrame,
+    generator_history: pd.DataFrame,
+    example_lists: pd.DataFrame,
+    ranking_score_quality: pd.DataFrame,
+    judge_agreement: pd.DataFrame,
+    config: EvaluationConfig,
+    run_date: str,
+) -> str:
+    """Returns the evaluation report, one HTML page that needs nothing but itself."""
+    # Here, because the registry imports this file for every command and matplotlib is slow to import.
+    from degre_pipeline.pipelines.evaluation.report import ReportData, render_report
+
+    data = ReportData(
+        metrics=metrics,
+        list_judgements=list_judgements,
+        evaluator_calibration=evaluator_calibration,
+        mining_evaluator_history=mining_evaluator_history,
+        external_evaluator_history=external_evaluator_history,
+        generator_history=generator_history,
+        example_lists=example_lists,
+        ranking_score_quality=ranking_score_quality,
+        judge_agreement=judge_agreement,
+    )
+    return render_report(data, config, str(run_date))
 
 
 def _in_order(requests: Requests, request_ids: Tensor) -> Requests:

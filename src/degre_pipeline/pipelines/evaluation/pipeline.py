@@ -2,7 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import judge_lists, measure_evaluators, rerank_test_requests, summarise_evaluation
+from .nodes import (
+    judge_lists,
+    measure_evaluators,
+    pick_examples,
+    rerank_test_requests,
+    summarise_evaluation,
+    write_report,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -40,6 +47,30 @@ def create_pipeline() -> Pipeline:
                 name="summarise_evaluation",
                 inputs=["list_judgements", "judge_agreement", "evaluator_quality", settings],
                 outputs="metrics",
+            ),
+            Node(
+                pick_examples,
+                name="pick_examples",
+                inputs=["lists", "items", "evaluated_lists", "list_judgements"],
+                outputs="example_lists",
+            ),
+            Node(
+                write_report,
+                name="write_report",
+                inputs=[
+                    "metrics",
+                    "list_judgements",
+                    "evaluator_calibration",
+                    "mining_evaluator_history",
+                    "external_evaluator_history",
+                    "generator_history",
+                    "example_lists",
+                    "ranking_score_quality",
+                    "judge_agreement",
+                    settings,
+                    "params:run_date",
+                ],
+                outputs="evaluation_report",
             ),
         ],
         namespace="evaluation",

@@ -5,16 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.metrics import calibration, pcoc, regression_auc, rmse
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
-from degre_pipeline.simulation.click_world import ClickTruth
+from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
 
-Probabilities = NDArray[np.float64]
+Probabilities = FloatArray
 
 
 @torch.no_grad()

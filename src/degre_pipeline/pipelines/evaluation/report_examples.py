@@ -15,7 +15,7 @@ ITEM_COLUMNS = 3
 
 
 class ExampleSlot(NamedTuple):
-    """One placed item: what it is, its expected clicks there, and `clicked`, `shown` or nothing in the log."""
+    """One placed item: what it is, its expected clicks, and `clicked`, `shown` or nothing in the log."""
 
     item: str
     attributes: str

@@ -1,6 +1,7 @@
 """The report's figures of models: how they trained, and how well they are calibrated."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +34,9 @@ def training_curves(histories: Mapping[str, pd.DataFrame]) -> str:
             epochs = history["epoch"]
             panel.plot(epochs, history["training_loss"], color=MUTED_COLOUR, marker="o", label="training")
             panel.plot(epochs, history["validation_loss"], color="#0072B2", marker="o", label="validation")
-            if history["validation_loss"].notna().any():
-                kept = history.loc[history["validation_loss"].idxmin(), "epoch"]
-                panel.axvline(kept, color="#0072B2", linewidth=0.8, linestyle=":", label="epoch kept")
+            kept = history.nsmallest(1, "validation_loss")["epoch"]  # none where all are NaN
+            for epoch in kept.tolist():
+                panel.axvline(epoch, color="#0072B2", linewidth=0.8, linestyle=":", label="epoch kept")
             panel.set(title=model, xlabel="epoch", ylabel="loss")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend_below(figure, axes)
@@ -43,7 +44,7 @@ def training_curves(histories: Mapping[str, pd.DataFrame]) -> str:
 
 
 def teacher_agreement(history: pd.DataFrame) -> str | None:
-    """Draws how often the generator decodes what its teacher found best, by epoch; None where not measured."""
+    """Draws how often the generator decodes its teacher's best list, by epoch; None where not measured."""
     measured = {column: label for column, label in TEACHER_AGREEMENT.items() if column in history}
     if not measured:
         return None
@@ -105,5 +106,5 @@ def calibration_by_slot_and_level(calibration: pd.DataFrame) -> str:
         return image_address(figure)
 
 
-def _model_style(model: str) -> dict[str, str]:
+def _model_style(model: str) -> dict[str, Any]:
     return {"color": MODEL_COLOURS[model], "label": MODEL_LABELS[model]}

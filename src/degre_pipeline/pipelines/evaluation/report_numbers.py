@@ -55,7 +55,7 @@ def subjects_of(estimates: Estimates) -> list[str]:
 
 
 def regret_removed(estimates: Estimates, subject: str) -> float:
-    """Returns the share of the ranking order's regret that the subject's lists do not have; NaN where unknown.
+    """Returns the share of the ranking order's regret that the subject's lists avoid; NaN where unknown.
 
     1 is the true best list, 0 the ranking order, below 0 worse than the ranking order.
     """

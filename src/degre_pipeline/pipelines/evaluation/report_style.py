@@ -24,7 +24,7 @@ MUTED_COLOUR = "#9AA5B1"
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9
 """Inches."""
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {  # matplotlib's own type for its keys comes and goes with its versions
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
     "font.size": 9,
     "axes.titlesize": 10,
@@ -74,5 +74,5 @@ def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
     for panel in axes:
         entries |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     if entries:
-        columns = min(len(entries), 2 * len(axes))
+        columns = 2 if len(axes) == 1 else 6
         figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)

@@ -82,8 +82,8 @@ def _verdict(judge: str, gain: Estimate, ranking: Estimate | None) -> Verdict:
     by = "In truth" if judge == "truth" else f"By the {JUDGE_LABELS[judge]}"
     return Verdict(
         tone,
-        f"{by}, the generator {outcome} the ranking order: {number(gain.value, signed=True)} expected clicks a "
-        f"list{relative}, 95% interval {interval(gain, signed=True) or 'unknown'}.",
+        f"{by}, the generator {outcome} the ranking order: {number(gain.value, signed=True)} expected clicks "
+        f"a list{relative}, 95% interval {interval(gain, signed=True) or 'unknown'}.",
     )
 
 
