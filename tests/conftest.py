@@ -2,8 +2,11 @@
 
 import datetime
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+import mlflow
+import project_runs
 import pytest
 import torch
 from hypothesis import settings
@@ -181,3 +184,20 @@ def _spread(model: M) -> M:
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return model
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without a run; making one takes seconds, copying it does not."""
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Path:
+    """The folder of a project after one `kedro run --env=test`; tests only read it (`project_runs` helps)."""
+    project = project_runs.lay_out(tmp_path_factory.mktemp("finished") / "project", mlflow_database)
+    project_runs.commit(project)
+    project_runs.run(project)
+    return project

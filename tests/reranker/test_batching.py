@@ -8,7 +8,10 @@ def test_candidates_are_gathered_by_index() -> None:
     rows = torch.tensor([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
 
     assert gather_candidates(rows, torch.tensor([[1], [0]])).tolist() == [[[3, 4]], [[5, 6]]]
-    assert gather_candidates(rows[..., 0], torch.tensor([[[1, 0]], [[0, 0]]])).tolist() == [[[3, 1]], [[5, 5]]]
+    assert gather_candidates(rows[..., 0], torch.tensor([[[1, 0]], [[0, 0]]])).tolist() == [
+        [[3, 1]],
+        [[5, 5]],
+    ]
 
 
 def test_a_split_and_role_are_selected(make_requests) -> None:
@@ -44,7 +47,9 @@ def test_requests_survive_their_stored_form(make_requests) -> None:
     requests = make_requests()
     restored = Requests.from_tensors(requests.to_tensors())
 
-    assert all(torch.equal(tensor, restored.to_tensors()[name]) for name, tensor in requests.to_tensors().items())
+    assert all(
+        torch.equal(tensor, restored.to_tensors()[name]) for name, tensor in requests.to_tensors().items()
+    )
 
 
 def test_incomplete_tensors_are_named(make_requests) -> None:

@@ -35,12 +35,22 @@ from degre_pipeline.reranker.ranking_stage import RankingStageConfig
         (DistillationConfig, {"teacher": "beam"}, "teacher is 'beam'; allowed: mined, exposed"),
         (DistillationConfig, {"soft_label_weight": -1.0}, "soft_label_weight is -1.0; allowed: 0 or more"),
         (DistillationConfig, {"sequence_temperature": 0.0}, "sequence_temperature is 0.0; allowed: above 0"),
-        (DistillationConfig, {"hard_labels": False, "soft_label_weight": 0.0}, "above 0 when hard_labels is off"),
-        (DistillationConfig, {"hard_labels": False, "teacher": "exposed"}, "hard_labels is False; allowed: on"),
+        (
+            DistillationConfig,
+            {"hard_labels": False, "soft_label_weight": 0.0},
+            "above 0 when hard_labels is off",
+        ),
+        (
+            DistillationConfig,
+            {"hard_labels": False, "teacher": "exposed"},
+            "hard_labels is False; allowed: on",
+        ),
         (EvaluationConfig, {"comparison_lists": 0}, "comparison_lists is 0"),
         (RankingStageConfig, {"folds": 1}, "folds is 1; allowed: 2 or more"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_allowed(config: Any, settings: dict[str, Any], message: str) -> None:
+def test_a_wrong_setting_is_named_with_what_is_allowed(
+    config: Any, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         config(**settings)

@@ -65,7 +65,9 @@ class TestCumulativeRegression:
         assert float(loss) == pytest.approx((2 * math.log(2) + math.log(2)) / 2)
 
     def test_differing_shapes_are_named(self) -> None:
-        with pytest.raises(ValueError, match=r"logits \(1, 3, 3\).*mask \(1, 2\).*cumulative_clicks \(1, 3\)"):
+        with pytest.raises(
+            ValueError, match=r"logits \(1, 3, 3\).*mask \(1, 2\).*cumulative_clicks \(1, 3\)"
+        ):
             cumulative_regression_loss(torch.zeros(1, 3, 3), self.counts, ALL[:, :2])
 
 
@@ -75,7 +77,9 @@ class TestSoftLabels:
         one, hot = math.exp(0.5), math.exp(0.5 / 0.25)
 
         assert soft_labels(values)[0, 0, 0].tolist() == pytest.approx([1 / (1 + one), one / (1 + one), 0])
-        assert soft_labels(values, 0.25)[0, 0, 0].tolist() == pytest.approx([1 / (1 + hot), hot / (1 + hot), 0])
+        assert soft_labels(values, 0.25)[0, 0, 0].tolist() == pytest.approx(
+            [1 / (1 + hot), hot / (1 + hot), 0]
+        )
 
     def test_are_zero_where_nothing_could_be_chosen(self) -> None:
         assert soft_labels(torch.full((1, 1, 2, 3), -INF)).abs().sum() == 0
@@ -138,7 +142,12 @@ class TestHybridDistillation:
 
     def test_is_zero_for_a_generator_that_is_its_soft_labels(self) -> None:
         loss = hybrid_distillation_loss(
-            self.log_p, self.hard, self.log_p.exp(), self.weights, soft_label_weight=1.0, use_hard_labels=False
+            self.log_p,
+            self.hard,
+            self.log_p.exp(),
+            self.weights,
+            soft_label_weight=1.0,
+            use_hard_labels=False,
         )
 
         assert float(loss) == pytest.approx(0, abs=1e-6)
@@ -168,6 +177,8 @@ class TestHybridDistillation:
 
     def test_is_a_mean_over_requests(self) -> None:
         parts = (self.log_p, self.hard, self.soft, self.weights)
-        doubled = hybrid_distillation_loss(*(torch.cat([part, part]) for part in parts), soft_label_weight=0.3)
+        doubled = hybrid_distillation_loss(
+            *(torch.cat([part, part]) for part in parts), soft_label_weight=0.3
+        )
 
         assert float(doubled) == pytest.approx(self.loss())

@@ -69,7 +69,9 @@ def test_every_switch_changes_its_own_term(mined, make_generator, settings, hard
 
 def test_a_short_list_trains_with_finite_gradients(mined, make_generator) -> None:
     generator = make_generator(3)
-    DistillationLoss(DistillationConfig(soft_label_weight=0.5))(generator, mined.select(slice(2, 3))).backward()
+    DistillationLoss(DistillationConfig(soft_label_weight=0.5))(
+        generator, mined.select(slice(2, 3))
+    ).backward()
     gradients = [parameter.grad for parameter in generator.parameters() if parameter.grad is not None]
 
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
@@ -85,7 +87,9 @@ def test_exposed_lists_are_a_teacher_of_one_sequence(make_requests, make_generat
 
     assert teacher.sequences[:, 0].tolist() == expected.tolist()
     nll, _ = terms(generator, teacher)
-    assert float(DistillationLoss(DistillationConfig())(generator, teacher)) == pytest.approx(float(nll.mean()))
+    assert float(DistillationLoss(DistillationConfig())(generator, teacher)) == pytest.approx(
+        float(nll.mean())
+    )
 
 
 def test_mined_requests_are_selected_together(mined) -> None:

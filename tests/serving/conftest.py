@@ -1,7 +1,11 @@
 """A small world with every kind and group of field, and an untrained generator for it."""
 
+import sys
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
+import mlflow
 import pytest
 import torch
 
@@ -10,6 +14,7 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.schema import Field
+from degre_pipeline.serving.packaging import log_reranker
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import build_reranker
 
@@ -58,6 +63,10 @@ def reranker(trained, space):
 
 @pytest.fixture
 def requests() -> list[Request]:
+    return sample_requests()
+
+
+def sample_requests() -> list[Request]:
     first = Request(
         candidates=(
             {"item_id": 11, "category": "book", "genres": "drama|noir", "price": 3, "ranking_score": 0.5},
@@ -69,4 +78,34 @@ def requests() -> list[Request]:
         context={"weekday": 6},
         request_id=7,
     )
-    return [first, replace(first, candidates=first.candidates[1:3], user={"segment": "regular"}, request_id=8)]
+    return [
+        first,
+        replace(first, candidates=first.candidates[1:3], user={"segment": "regular"}, request_id=8),
+    ]
+
+
+@pytest.fixture(scope="session")
+def model_folder(trained, space, tmp_path_factory) -> Path:
+    """The folder of a model logged to a throw-away MLflow database."""
+    root = tmp_path_factory.mktemp("mlflow")
+    before = mlflow.get_tracking_uri()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy")  # sqlalchemy, used by mlflow
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+        mlflow.set_experiment(
+            experiment_id=mlflow.create_experiment("serving", (root / "artifacts").as_uri())
+        )
+        with mlflow.start_run():
+            log_reranker(
+                trained, space, sample_requests(), name="reranker", metadata={"run_date": "2026-01-31"}
+            )
+    mlflow.set_tracking_uri(before)
+    return next((root / "artifacts").rglob("MLmodel")).parent
+
+
+@pytest.fixture
+def model(model_folder):
+    """The logged model, loaded by plain MLflow; the import path is put back afterwards."""
+    path = list(sys.path)
+    yield mlflow.pyfunc.load_model(str(model_folder))
+    sys.path[:] = path

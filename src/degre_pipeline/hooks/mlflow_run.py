@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+
+with warnings.catch_warnings(record=True):
+    # It defines an MLflow model without type hints, which MLflow's own filter would report in every command.
+    from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 
 _SERVER_SCHEMES = ("http:", "https:", "databricks")
 

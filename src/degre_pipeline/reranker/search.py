@@ -170,7 +170,8 @@ def beam_search_by_reencoding(
         lists = gather_candidates(vectors, grown.flatten(1, 2)).flatten(0, 1)
         scored = slot_value(evaluator.logits_of(lists)[:, -1], slot).view(b, k, n)
         repeated = (sequences[..., None] == torch.arange(n)).any(-2)
-        scored = scored.masked_fill(repeated | ~requests.mask[:, None], float("-inf"))
+        allowed = ~repeated & requests.mask[:, None] & values.isfinite()[..., None]
+        scored = scored.masked_fill(~allowed, float("-inf"))
         best = scored.flatten(1).sort(dim=-1, descending=True, stable=True)
         values, flat = best.values[:, :beam_size], best.indices[:, :beam_size]
         sequences = grown.flatten(1, 2)[rows, flat]

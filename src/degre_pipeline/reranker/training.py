@@ -98,6 +98,7 @@ def fit(
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             optimizer.step()
+            rate = float(schedule.get_last_lr()[0])
             schedule.step()
             total += loss.detach()
             progress.update()
@@ -110,7 +111,7 @@ def fit(
             "epoch": float(epoch),
             "training_loss": float(total) / steps,
             "validation_loss": validation_loss,
-            "learning_rate": float(schedule.get_last_lr()[0]),
+            "learning_rate": rate,
             "seconds": time.perf_counter() - started,
             **(measure(model) if measure else {}),
         }

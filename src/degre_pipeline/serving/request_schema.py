@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class RequestSchema:
         Raises: ValueError: On a missing or unknown key, a value of the wrong kind, a candidate that occurs
             twice, or no candidate, naming request, candidate, field, value and what is allowed.
         """
-        where = f"request {position if request.request_id is None else request.request_id!r}"
+        where = f"request {position if request.request_id is None else plain(request.request_id)!r}"
         _check_part(f"{where}, user", request.user, self.user)
         _check_part(f"{where}, context", request.context, self.context)
         if not isinstance(request.candidates, list | tuple | np.ndarray) or not len(request.candidates):
@@ -67,7 +68,7 @@ class RequestSchema:
         first_place: dict[Any, int] = {}
         for index, candidate in enumerate(request.candidates):
             _check_part(f"{where}, candidate {index}", candidate, self.candidate, (ITEM_ID,))
-            item_id = _checked_item_id(f"{where}, candidate {index}", candidate[ITEM_ID])
+            item_id = _checked_item_id(f"{where}, candidate {index}", plain(candidate[ITEM_ID]))
             if first_place.setdefault(item_id, index) != index:
                 raise ValueError(
                     f"{where}, candidate {index}: {ITEM_ID} is {item_id!r}, as of candidate "
@@ -106,28 +107,29 @@ def _check_part(where: str, part: Any, fields: Sequence[Field], keys: Collection
             f"{where}: unknown keys {unknown}, missing keys {missing}; allowed: {sorted(allowed)}"
         )
     for field in fields:
-        value = part.get(field.name)
+        value = plain(part.get(field.name))
         fault = _allowed_instead(field, value)
         if fault is not None:
             raise ValueError(f"{where}, field {field.name!r}: value is {value!r}; allowed: {fault}")
 
 
 def _checked_item_id(where: str, item_id: Any) -> Any:
-    if isinstance(item_id, bool) or not isinstance(item_id, int | str | np.integer):
+    if isinstance(item_id, bool) or not isinstance(item_id, int | str):
         raise ValueError(f"{where}: {ITEM_ID} is {item_id!r}; allowed: an integer or a text")
     return item_id
 
 
 def _allowed_instead(field: Field, value: Any) -> str | None:
     """Returns what is allowed in the value's place, or None if the value itself is allowed."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    finite = number and abs(value) <= sys.float_info.max
     if is_required(field):
-        return None if number and math.isfinite(value) else "a finite number"
-    if value is None or (number and math.isnan(value)):
+        return None if finite else "a finite number"
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if field.kind == "numeric":
-        return None if number and math.isfinite(value) else "a finite number, or None for missing"
+        return None if finite else "a finite number, or None for missing"
     if field.kind == "tags":
         return None if isinstance(value, str) else 'a text of tags joined by "|", or None for missing'
-    scalar = number or isinstance(value, str | bool | np.bool_)
+    scalar = number or isinstance(value, str | bool)
     return None if scalar else "a text, a number or a truth value, or None for missing"

@@ -49,8 +49,9 @@ def request_signature(space: FeatureSpace, requests: Sequence[Request]) -> Model
 
 def as_record(request: Request) -> dict[str, Any]:
     """Returns a request as the JSON object that the model takes; a copy, since MLflow writes into it."""
+    request_id = {} if request.request_id is None else {"request_id": request.request_id}
     return {
-        "request_id": request.request_id,
+        **request_id,
         "user": dict(request.user),
         "context": dict(request.context),
         "candidates": [dict(candidate) for candidate in request.candidates],

@@ -33,11 +33,6 @@ def test_later_items_leave_earlier_logits_bit_identical(make_requests, make_eval
 
     for slot in range(1, 4):
         changed = items.clone()
-        changed[:, slot] = requests.candidates[:, 0] + (items[:, slot] == requests.candidates[:, 0])
-        after = evaluator(requests.static, changed % 4)
-        assert not torch.allclose(before[:, slot], after[:, slot])
-    for slot in range(1, 4):
-        changed = items.clone()
         changed[:, slot:] = 0
         after = evaluator(requests.static, changed)
         assert torch.equal(before[:, :slot], after[:, :slot])

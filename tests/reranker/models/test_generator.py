@@ -27,7 +27,9 @@ def forced(generator: OnlineGenerator, requests: Requests, sequences: torch.Tens
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_greedy_steps_equal_teacher_forcing_on_the_produced_list(make_requests, make_generator, settings) -> None:
+def test_greedy_steps_equal_teacher_forcing_on_the_produced_list(
+    make_requests, make_generator, settings
+) -> None:
     requests, generator = make_requests(4, real=[8, 6, 4, 2]), make_generator(**settings)
     sequences, steps = decoded(generator, requests)
     parallel = forced(generator, requests, sequences[:, None])[:, 0]
@@ -85,7 +87,9 @@ def test_probabilities_sum_to_one_over_what_remains(make_requests, make_generato
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_a_step_sees_earlier_choices_in_order_and_no_later_ones(make_requests, make_generator, settings) -> None:
+def test_a_step_sees_earlier_choices_in_order_and_no_later_ones(
+    make_requests, make_generator, settings
+) -> None:
     requests, generator = make_requests(1), make_generator(**settings)
     sequences = torch.tensor([[[0, 1, 2, 3], [0, 1, 4, 5], [1, 0, 2, 3]]])
     first, later, swapped = forced(generator, requests, sequences)[0]
@@ -100,7 +104,9 @@ def test_the_list_depends_on_user_and_context(make_requests, make_generator, fie
     requests, generator = make_requests(1), make_generator()
     static = requests.static.clone()
     static[:, field] = (static[:, field] + 1) % 4
-    one, other = (decoded(generator, replace(requests, static=s))[1][:, 0].exp() for s in (requests.static, static))
+    one, other = (
+        decoded(generator, replace(requests, static=s))[1][:, 0].exp() for s in (requests.static, static)
+    )
 
     assert not torch.allclose(one, other, atol=1e-4)
 
@@ -115,7 +121,9 @@ def test_only_the_user_starts_the_decoder(make_requests, make_generator) -> None
 
 def test_pointer_scaling_divides_by_the_root_of_the_width(make_requests, make_generator) -> None:
     requests, sequences = make_requests(1), torch.tensor([[[0, 1, 2, 3]]])
-    scaled, plain = (forced(make_generator(pointer_scaling=on), requests, sequences)[0, 0, 0] for on in (True, False))
+    scaled, plain = (
+        forced(make_generator(pointer_scaling=on), requests, sequences)[0, 0, 0] for on in (True, False)
+    )
 
     assert torch.allclose((scaled - scaled[0]) * math.sqrt(8), plain - plain[0])
     assert (plain - plain[0]).abs().max() > 0.1

@@ -78,7 +78,9 @@ class TestFieldEmbedding:
 
 
 class TestGroupLayerNorm:
-    def by_hand(self, layer: GroupLayerNorm, tokens: NDArray[np.float64], per_group: bool) -> NDArray[np.float64]:
+    def by_hand(
+        self, layer: GroupLayerNorm, tokens: NDArray[np.float64], per_group: bool
+    ) -> NDArray[np.float64]:
         gamma, beta = layer.gamma.detach().numpy(), layer.beta.detach().numpy()
         row = {"user": 0, "item": 1, "context": 2}
         out = np.empty_like(tokens)
@@ -118,7 +120,9 @@ class TestInterDomainAttention:
     def by_hand(self, layer: InterDomainAttention, tokens: Tensor) -> NDArray[np.float64]:
         """The attention of one position's tokens [f, d], head by head."""
         x, d = tokens.numpy(), tokens.shape[-1]
-        parts = np.split(x @ layer.project.weight.detach().numpy().T, 4 if layer.mode == "mtgr" else 3, axis=-1)
+        parts = np.split(
+            x @ layer.project.weight.detach().numpy().T, 4 if layer.mode == "mtgr" else 3, axis=-1
+        )
         mixed = np.zeros_like(x)
         for head in range(layer.heads):
             columns = slice(head * d // layer.heads, (head + 1) * d // layer.heads)
@@ -167,7 +171,9 @@ class TestInterDomainAttention:
         assert not torch.allclose(before[0], after[0])
 
     def test_cross_only_of_a_single_group_falls_back_to_all_fields(self) -> None:
-        alone = [randomized(InterDomainAttention(["item"] * 3, 6, 2, mode)) for mode in ("cross_only", "full")]
+        alone = [
+            randomized(InterDomainAttention(["item"] * 3, 6, 2, mode)) for mode in ("cross_only", "full")
+        ]
         tokens = seeded(1, 2, 3, 6)
 
         assert torch.equal(alone[0](tokens), alone[1](tokens))

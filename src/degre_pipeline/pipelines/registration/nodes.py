@@ -41,7 +41,7 @@ def register_model(
     from degre_pipeline.serving.packaging import log_reranker
 
     space = FeatureSpace.from_dict(feature_space)
-    chosen = newest_lists(lists, COMPARED)
+    chosen = lists_to_compare(lists, COMPARED)
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     examples = example_requests(chosen, tables, space)
     with registry.active_or_new_run() as run:
@@ -53,7 +53,7 @@ def register_model(
         return registry.register_version(logged, run.info.run_id, name=model_name, alias=alias, tags=tags)
 
 
-def newest_lists(lists: pd.DataFrame, most: int) -> pd.DataFrame:
+def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:
     """Returns lists of test requests, or of any if there are none.
 
     Raises: ValueError: If there are fewer than the two that an input example needs.

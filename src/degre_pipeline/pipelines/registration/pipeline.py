@@ -11,6 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 register_model,
+                name="register_model",
                 inputs=[
                     "generator",
                     "feature_space",
@@ -27,5 +28,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="registered_model",
             )
-        ]
+        ],
+        namespace="registration",
+        prefix_datasets_with_namespace=False,
     )

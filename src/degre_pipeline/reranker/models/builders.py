@@ -49,7 +49,8 @@ def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) 
     """
     own = generator.state_dict()
     names = [name for name in own if name.startswith("features.") and ".table." in name]
-    differing = [name for name in names if own[name].shape != evaluator.weights[name].shape]
+    shapes = {name: tensor.shape for name, tensor in evaluator.weights.items()}
+    differing = [name for name in names if own[name].shape != shapes.get(name)]
     if differing:
         raise ValueError(
             f"warm_start: {differing} differ in shape from the evaluator's; allowed: equal shapes"

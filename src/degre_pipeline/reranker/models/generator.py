@@ -49,7 +49,7 @@ class OnlineGenerator(nn.Module):
         self.features, self.slots = features, slots
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
         self.encoder_norm, self.decoder_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.start = nn.Linear(user_width, width)
+        self.start = nn.Linear(max(user_width, 1), width)
         self.combine = nn.Linear(width, width)
         self.list_length, self.cross_attention = list_length, cross_attention
         self.feeds_encoder_rows, self.pointer_scale = feeds_encoder_rows, pointer_scale
@@ -67,7 +67,9 @@ class OnlineGenerator(nn.Module):
         for layer in self.encoder:
             x = layer(x, mask=mask)
         memory = self.encoder_norm(x)
-        return Encoded(memory, memory if self.feeds_encoder_rows else vectors, self.start(user), mask)
+        # Without user fields every request starts alike, from a learned vector.
+        start = self.start(user if user.shape[1] else user.new_ones(len(user), 1))
+        return Encoded(memory, memory if self.feeds_encoder_rows else vectors, start, mask)
 
     def forward(self, static: Tensor, candidates: Tensor, mask: Tensor, sequences: Tensor) -> Tensor:
         """Teacher forcing: log-probabilities of every candidate at every step of given sequences.

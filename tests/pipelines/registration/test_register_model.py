@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import mlflow
+import pytest
+
+from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model, rows_of
+from degre_pipeline.pipelines.registration.pipeline import create_pipeline
+from degre_pipeline.pipelines.registration.registry import metric_tags
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.models.builders import restore_generator
+
+METRICS = [
+    {"subject": "generator", "judge": "truth", "metric": "utility_over_ranking_order", "value": 0.0625},
+    {"subject": "generator", "judge": "external", "metric": "hr1", "value": 0.5},
+    {"subject": "generator", "judge": "external", "metric": "ndcg", "value": 0.7},
+    {"subject": "generator", "judge": "truth", "metric": "regret", "value": None},
+    {"subject": "beam", "judge": "external", "metric": "hr3", "value": 0.9},
+    {"subject": "beam", "judge": "external", "metric": "hr1", "value": 0.9},
+]
+
+
+def register(shop, **changed):
+    return register_model(
+        **vars(replace(shop, **changed)),
+        metrics=METRICS,
+        run_date="2026-01-31",
+        model_name="reranker",
+        alias="challenger",
+    )
+
+
+def test_registers_in_the_open_run_and_moves_the_alias(shop, registry):
+    with mlflow.start_run() as run:
+        mlflow.set_tags({"git_commit": "abc123", "unrelated": "yes"})
+        first = register(shop)
+        assert mlflow.active_run().info.run_id == run.info.run_id
+        second = register(shop)
+    assert first == {
+        "name": "reranker",
+        "version": 1,
+        "uri": "models:/reranker/1",
+        "run_id": run.info.run_id,
+        "alias": "challenger",
+    }
+    assert (second["version"], second["run_id"]) == (2, run.info.run_id)
+    version = registry.get_model_version_by_alias("reranker", "challenger")
+    assert (int(version.version), version.run_id) == (2, run.info.run_id)
+    assert version.tags == {
+        "run_date": "2026-01-31",
+        "git_commit": "abc123",
+        "truth.utility_over_ranking_order": "0.0625",
+        "external.hr1": "0.5",
+    }
+
+    model = mlflow.pyfunc.load_model("models:/reranker@challenger")
+    assert model.metadata.metadata == {"run_date": "2026-01-31", "git_commit": "abc123"}
+    example = model.input_example
+    assert len(example) == 2
+    assert set(example[0]) == {"request_id", "user", "context", "candidates"}
+    row = shop.request_tensors["request_id"].tolist().index(example[0]["request_id"])
+    encoded = Requests.from_tensors(shop.request_tensors).select(slice(row, row + 1))
+    wanted, _ = restore_generator(shop.generator).greedy_decode(
+        encoded.static, encoded.candidates, encoded.mask
+    )
+    assert model.predict(example)["candidate_indices"][0] == wanted[0].tolist()
+
+
+def test_opens_a_run_of_its_own_when_there_is_none(shop, registry):
+    registered = register(shop)
+    assert mlflow.active_run() is None
+    assert registry.get_run(registered["run_id"]).info.status == "FINISHED"
+
+
+def test_a_model_that_ranks_otherwise_is_not_registered(shop, registry):
+    skewed = {**shop.request_tensors, "candidates": shop.request_tensors["candidates"].roll(1, dims=1)}
+    with pytest.raises(ValueError, match=r"request \d+: the served model ranks candidates .*; allowed: "):
+        register(shop, request_tensors=skewed)
+    assert mlflow.active_run() is None
+    assert registry.search_registered_models() == []
+
+
+def test_compares_test_requests(shop):
+    chosen = lists_to_compare(shop.lists, 3)
+    assert chosen["split"].to_list() == ["test"] * 3
+    without_test = shop.lists[shop.lists["split"] != "test"]
+    assert len(lists_to_compare(without_test, 3)) == 3
+
+
+def test_too_few_lists_for_an_example_are_refused(shop):
+    with pytest.raises(ValueError, match="there are 1 lists; allowed: 2 or more"):
+        lists_to_compare(shop.lists.head(1), 3)
+
+
+def test_rows_come_in_the_order_asked_for(make_requests):
+    requests = make_requests(b=4)
+    assert rows_of(requests, [102, 100]).request_id.tolist() == [102, 100]
+    with pytest.raises(
+        ValueError, match=r"request 7 of the lists is not among the request tensors \(1 such\)"
+    ):
+        rows_of(requests, [102, 7])
+
+
+def test_only_known_figures_of_the_generator_become_tags():
+    assert metric_tags(METRICS) == {"truth.utility_over_ranking_order": "0.0625", "external.hr1": "0.5"}
+
+
+def test_pipeline_reads_the_catalog_and_writes_what_was_registered():
+    pipeline = create_pipeline()
+    assert pipeline.outputs() == {"registered_model"}
+    assert {"generator", "feature_space", "request_tensors", "params:run_date"} <= pipeline.inputs()

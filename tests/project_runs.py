@@ -1,0 +1,144 @@
+"""Runs of this project in throw-away copies of it, in this process, each with an MLflow database of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import pytest
+from kedro.framework import project as kedro_project
+from kedro.framework.context import KedroContext
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from mlflow.entities import Run
+
+SOURCE = Path(__file__).resolve().parents[1]
+COPIED = ("conf", "pyproject.toml", ".gitignore", ".telemetry")
+PIPELINES = (
+    "ingestion",
+    "list_building",
+    "evaluator_training",
+    "mining",
+    "generator_distillation",
+    "evaluation",
+    "registration",
+)
+"""In the order of the data."""
+
+
+def lay_out(folder: Path, database: Path) -> Path:
+    """Returns a new project without data: this one's configuration, its code as imported, a known database."""
+    (folder / "src").mkdir(parents=True)
+    for name in COPIED:
+        copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
+        copy(SOURCE / name, folder / name)
+    shutil.copy(database, folder / "mlflow.db")
+    return folder.resolve()
+
+
+def with_data_of(finished: Path, folder: Path, database: Path) -> Path:
+    """Returns a new project that holds the data of a finished one."""
+    project = lay_out(folder, database)
+    shutil.copytree(finished / "data", project / "data")
+    return project
+
+
+def commit(project: Path) -> str:
+    """Makes the project a git repository of one commit and returns its hash."""
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init"], ["add", "."], [*identity, "commit", "-m", "first"]):
+        subprocess.run(["git", "-C", project, *command], check=True, capture_output=True)
+    said = subprocess.run(["git", "-C", project, "rev-parse", "HEAD"], check=True, capture_output=True)
+    return said.stdout.decode().strip()
+
+
+@contextmanager
+def opened(project: Path) -> Iterator[None]:
+    """Starts in an empty folder outside the project, and puts back what Kedro and MLflow keep for the process."""
+    path, uri, package = list(sys.path), mlflow.get_tracking_uri(), kedro_project.PACKAGE_NAME
+    with TemporaryDirectory() as elsewhere, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        for variable in ("MLFLOW_TRACKING_URI", "KEDRO_ENV"):
+            patch.delenv(variable, raising=False)
+        bootstrap_project(project)
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            mlflow.set_tracking_uri(uri)
+            if package not in (None, "degre_pipeline"):
+                kedro_project.configure_project(package)
+        assert mlflow.active_run() is None, "the run is still open"
+        assert not list(Path(elsewhere).iterdir()), "something was written into the working directory"
+
+
+def run(
+    project: Path, pipeline: str | None = None, env: str = "test", parameters: dict[str, Any] | None = None
+) -> None:
+    """Does what `kedro run` does, or `kedro run --pipelines=…`; parameters are named with dots."""
+    with (
+        opened(project),
+        KedroSession.create(project, env=env, runtime_params=_nested(parameters or {})) as session,
+    ):
+        session.run(pipeline_names=[pipeline] if pipeline else None)
+
+
+@contextmanager
+def context(project: Path, env: str = "test") -> Iterator[KedroContext]:
+    """Opens the project without running anything."""
+    with opened(project), KedroSession.create(project, env=env) as session:
+        yield session.load_context()
+
+
+def load(project: Path, dataset: str, env: str = "test") -> Any:
+    """Returns what the project's catalog holds under a name."""
+    with context(project, env) as opened_context:
+        return opened_context.catalog.load(dataset)
+
+
+def command_line(project: Path, *words: str, env: str = "test") -> subprocess.CompletedProcess[str]:
+    """Runs a command in the project's folder, in the environment that the tests run in."""
+    package = str(SOURCE / "src")
+    variables = {**os.environ, "KEDRO_ENV": env, "PYTHONPATH": package, "DO_NOT_TRACK": "true"}
+    variables.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.run(words, cwd=project, env=variables, capture_output=True, text=True, check=False)
+
+
+def client(project: Path) -> mlflow.MlflowClient:
+    """Returns a client of the project's MLflow database."""
+    return mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+
+
+def runs(project: Path) -> list[Run]:
+    """Returns the project's MLflow runs, newest first."""
+    ids = [experiment.experiment_id for experiment in client(project).search_experiments()]
+    found: list[Run] = client(project).search_runs(ids, order_by=["attributes.start_time DESC"])
+    return found
+
+
+def artifacts(project: Path, found: Run, folder: str | None = None) -> set[str]:
+    """Returns the names of a run's artifacts in one folder."""
+    return {Path(one.path).name for one in client(project).list_artifacts(found.info.run_id, folder)}
+
+
+def written(project: Path) -> dict[str, bytes]:
+    """Returns the files under data/ by their path, without the pages about the checks."""
+    paths = (path for path in (project / "data").rglob("*") if path.is_file())
+    return {str(path.relative_to(project)): path.read_bytes() for path in paths if "data_docs" not in path.parts}
+
+
+def _nested(parameters: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in parameters.items():
+        *sections, leaf = name.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[leaf] = value
+    return nested

@@ -1,0 +1,164 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from sklearn.metrics import ndcg_score, roc_auc_score
+
+from degre_pipeline.reranker.metrics import (
+    area_under_roc,
+    bootstrap,
+    calibration,
+    discounted_gain,
+    hits,
+    ndcg,
+    pcoc,
+    rank_correlation,
+    ranks,
+    regression_auc,
+    rmse,
+    share_of_ties,
+)
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+OUTCOMES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6)), min_size=2, max_size=30)
+
+
+class TestRegressionAuc:
+    clicks = np.array([0, 1, 2])
+
+    @pytest.mark.parametrize(
+        ("predicted", "expected"),
+        [((0.1, 0.3, 0.2), 2 / 3), ((-0.1, -0.3, -0.2), 1 / 3), ((0.5, 0.5, 0.5), 0)],
+    )
+    def test_by_hand(self, predicted: tuple[float, ...], expected: float) -> None:
+        assert regression_auc(self.clicks, np.array(predicted)) == pytest.approx(expected)
+
+    @given(OUTCOMES)
+    def test_counts_ordered_pairs_and_no_ties(self, pairs: list[tuple[int, int]]) -> None:
+        ordered = [(one, other) for one in pairs for other in pairs if one[0] > other[0]]
+        score = regression_auc(*(np.array(column, dtype=float) for column in zip(*pairs, strict=True)))
+
+        if ordered:
+            assert score == pytest.approx(sum(one[1] > other[1] for one, other in ordered) / len(ordered))
+        else:
+            assert math.isnan(score)
+
+
+class TestAreaUnderRoc:
+    @given(OUTCOMES)
+    def test_is_the_reference_with_half_credit_for_ties(self, pairs: list[tuple[int, int]]) -> None:
+        actual = np.array([float(outcome > 1) for outcome, _ in pairs])
+        scores = np.array([score for _, score in pairs], dtype=float)
+
+        if 0 < actual.sum() < len(actual):
+            assert area_under_roc(actual, scores) == pytest.approx(roc_auc_score(actual, scores))
+        else:
+            assert math.isnan(area_under_roc(actual, scores))
+
+
+class TestNdcg:
+    clicks = np.array([[0.0, 1, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]])
+
+    def test_is_the_reference(self) -> None:
+        order = np.arange(6, 0, -1)[None]
+        expected = [ndcg_score(row[None], order) for row in self.clicks]
+
+        assert ndcg(self.clicks).tolist() == pytest.approx(expected)
+        assert ndcg(self.clicks)[1] == pytest.approx(1.0)
+
+    def test_is_nan_without_gain(self) -> None:
+        assert np.isnan(ndcg(np.zeros((2, 3)))).all()
+
+    def test_discounts_by_hand(self) -> None:
+        assert discounted_gain(np.array([3.0, 2.0, 1.0])) == pytest.approx(3 + 2 / math.log2(3) + 0.5)
+
+
+class TestRankCorrelation:
+    def test_is_the_reference_by_request(self) -> None:
+        one, other = np.random.default_rng(0).integers(0, 5, (2, 4, 20)).astype(float)
+        expected = [spearmanr(a, b).statistic for a, b in zip(one, other, strict=True)]
+
+        assert rank_correlation(one, other).tolist() == pytest.approx(expected)
+
+    def test_is_nan_for_a_judge_without_opinion(self) -> None:
+        correlation = rank_correlation(np.array([[1.0, 1, 1], [1, 2, 3]]), np.array([[1.0, 2, 3], [3, 2, 1]]))
+
+        assert math.isnan(correlation[0])
+        assert correlation[1] == pytest.approx(-1)
+
+
+def test_pcoc_and_rmse_by_hand() -> None:
+    actual, predicted = np.array([1.0, 3.0]), np.array([2.0, 1.0])
+
+    assert pcoc(actual, predicted) == pytest.approx(0.75)
+    assert rmse(actual, predicted) == pytest.approx(math.sqrt((1 + 4) / 2))
+    assert math.isnan(pcoc(np.zeros(2), predicted))
+
+
+def test_a_list_at_exactly_the_percentage_is_no_hit() -> None:
+    assert hits(np.array([99, 100]), 10_000, 1).tolist() == [1, 0]
+    assert hits(np.array([299, 300, 0]), 10_000, 3).tolist() == [1, 0, 1]
+    assert hits(np.array([0, 1]), 10, 10).tolist() == [1, 0]
+
+
+def test_only_strictly_better_lists_count_and_ties_are_reported() -> None:
+    own, compared = np.array([0.5, 2.0]), np.array([[0.5, 0.6, 0.5, 0.1], [0.0, 1.0, 2.0, 3.0]])
+
+    assert ranks(own, compared).tolist() == [1, 1]
+    assert share_of_ties(own, compared) == pytest.approx((2 + 1) / 8)
+
+
+class TestCalibration:
+    def test_bins_by_prediction(self) -> None:
+        predicted, actual = np.array([0.9, 0.1, 0.3, 0.7]), np.array([1.0, 0.0, 1.0, 2.0])
+        low, high = calibration(actual, predicted, bins=2)
+
+        assert (low.count, low.predicted, low.actual) == (2, pytest.approx(0.2), 0.5)
+        assert (high.count, high.predicted, high.actual) == (2, pytest.approx(0.8), 1.5)
+
+    def test_never_makes_an_empty_bin(self) -> None:
+        assert [bin.count for bin in calibration(np.ones(3), np.arange(3.0), bins=10)] == [1, 1, 1]
+
+
+class TestBootstrap:
+    def test_ignores_values_that_are_not_finite(self) -> None:
+        estimate = bootstrap(np.array([1.0, np.nan, 3.0, np.inf]), samples=50)
+
+        assert estimate.value == 2
+        assert 1 <= estimate.low <= estimate.value <= estimate.high <= 3
+
+    def test_its_interval_covers_the_true_mean_about_as_often_as_it_says(self) -> None:
+        rng = np.random.default_rng(0)
+        estimates = [bootstrap(rng.normal(1, 2, 60), samples=200, seed=seed) for seed in range(200)]
+        coverage = np.mean([estimate.low <= 1 <= estimate.high for estimate in estimates])
+
+        assert 0.89 < coverage < 0.985
+
+    def test_repeats_by_seed(self) -> None:
+        values = np.arange(20.0)
+
+        assert bootstrap(values, seed=1) == bootstrap(values, seed=1)
+        assert bootstrap(values, seed=1) != bootstrap(values, seed=2)
+
+    def test_needs_a_finite_value(self) -> None:
+        with pytest.raises(ValueError, match="no finite value"):
+            bootstrap(np.array([np.nan]))
+
+
+@pytest.mark.parametrize("metric", [regression_auc, pcoc, rmse, area_under_roc, calibration])
+class TestErrors:
+    def test_of_shape(self, metric: Metric) -> None:
+        with pytest.raises(ValueError, match=r"shapes are \(2,\) and \(3,\)"):
+            metric(np.zeros(2), np.zeros(3))
+        with pytest.raises(ValueError, match=r"shapes are \(0,\) and \(0,\)"):
+            metric(np.zeros(0), np.zeros(0))
+
+    def test_of_value(self, metric: Metric) -> None:
+        with pytest.raises(ValueError, match=r"predicted\[1\] is not finite"):
+            metric(np.zeros(3), np.array([0, np.nan, 1]))
+        with pytest.raises(ValueError, match=r"actual\[0\] is not finite"):
+            metric(np.array([np.inf, 0]), np.zeros(2))

@@ -1,0 +1,33 @@
+"""Padding reaches no list, whoever makes it."""
+
+import pytest
+import torch
+
+from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.reranker.configs import EvaluationConfig
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_no_list_holds_a_padded_candidate(
+    make_requests, make_evaluator, make_generator, subject: str
+) -> None:
+    requests = make_requests(3, n=12, slots=6, real=[8, 4, 12])
+    config = EvaluationConfig(beam_size=2, batch_size=2, device="cpu")
+    lists = lists_of_subjects(requests, make_generator(6), make_evaluator(6), config)[subject]
+    eight, four, twelve = lists.tolist()
+
+    assert set(eight) <= set(range(8))
+    assert len(set(eight)) == 6
+    assert sorted(four[:4]) == [0, 1, 2, 3]
+    assert four[4:] == [-1, -1]
+    assert set(twelve) <= set(range(12))
+    assert len(set(twelve)) == 6
+
+
+def test_the_ranking_order_is_by_score(make_requests, make_evaluator, make_generator) -> None:
+    requests = make_requests(1, n=6, slots=3, real=[5])
+    requests.scores[:] = torch.tensor([[-3.0, -1.0, -2.0, -1.0, -9.0, 0.0]])
+    config = EvaluationConfig(device="cpu")
+    lists = lists_of_subjects(requests, make_generator(3), make_evaluator(3), config)
+
+    assert lists["ranking_order"].tolist() == [[1, 3, 2]]

@@ -1,0 +1,97 @@
+"""The pipelines' nodes and the data between them, against a stored text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import project_runs
+import pytest
+import yaml
+from kedro.framework import project as kedro_project
+from kedro.pipeline import Pipeline
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "pipelines.txt"
+REFRESH = "python tests/test_graph.py"
+
+
+def registered() -> dict[str, Pipeline]:
+    """Returns all pipelines, as Kedro finds them."""
+    kedro_project.configure_project("degre_pipeline")
+    return dict(kedro_project.pipelines)
+
+
+def described(pipelines: dict[str, Pipeline]) -> str:
+    """Returns every node of every pipeline with its inputs and outputs, in the order of the data."""
+    return "\n".join(line for name in project_runs.PIPELINES for line in _lines(name, pipelines[name])) + "\n"
+
+
+def _lines(name: str, pipeline: Pipeline) -> Iterator[str]:
+    yield f"{name}:"
+    for node in pipeline.nodes:
+        yield f"  {node.name}"
+        yield from (f"    < {dataset}" for dataset in node.inputs)
+        yield from (f"    > {dataset}" for dataset in node.outputs)
+
+
+@pytest.fixture(scope="module")
+def pipelines() -> dict[str, Pipeline]:
+    return registered()
+
+
+@pytest.fixture(scope="module")
+def catalog() -> dict[str, dict[str, object]]:
+    content = yaml.safe_load((project_runs.SOURCE / "conf" / "base" / "catalog.yml").read_text("utf-8"))
+    return {name: entry for name, entry in content.items() if not name.startswith("_")}
+
+
+def test_nodes_and_data_are_as_recorded(pipelines: dict[str, Pipeline]) -> None:
+    assert described(pipelines) == SNAPSHOT.read_text("utf-8"), (
+        f"The pipelines are no longer what {SNAPSHOT.name} records. If that is meant: {REFRESH}, and commit the file."
+    )
+
+
+def test_there_are_seven_pipelines_and_all_of_them_together(pipelines: dict[str, Pipeline]) -> None:
+    assert set(pipelines) == {*project_runs.PIPELINES, "__default__"}
+    one_by_one = {node.name for name in project_runs.PIPELINES for node in pipelines[name].nodes}
+    assert {node.name for node in pipelines["__default__"].nodes} == one_by_one
+
+
+def test_a_node_is_named_after_its_function_and_its_pipeline(pipelines: dict[str, Pipeline]) -> None:
+    for pipeline in project_runs.PIPELINES:
+        for node in pipelines[pipeline].nodes:
+            assert node.name == f"{pipeline}.{node.func.__name__}"
+
+
+def test_pipelines_follow_one_another(pipelines: dict[str, Pipeline]) -> None:
+    made: set[str] = set()
+    for name in project_runs.PIPELINES:
+        assert {given for given in pipelines[name].inputs() if not is_parameter(given)} <= made, name
+        made |= pipelines[name].all_outputs()
+
+
+def test_all_data_that_crosses_a_pipeline_is_in_the_catalog(
+    pipelines: dict[str, Pipeline], catalog: dict[str, dict[str, object]]
+) -> None:
+    for name in project_runs.PIPELINES:
+        needed = {given for given in pipelines[name].inputs() if not is_parameter(given)}
+        assert needed <= set(catalog), name
+
+
+def test_every_entry_of_the_catalog_is_written_by_a_node(
+    pipelines: dict[str, Pipeline], catalog: dict[str, dict[str, object]]
+) -> None:
+    assert set(catalog) <= pipelines["__default__"].all_outputs()
+
+
+def test_every_result_that_no_node_reads_is_kept(
+    pipelines: dict[str, Pipeline], catalog: dict[str, dict[str, object]]
+) -> None:
+    assert pipelines["__default__"].outputs() <= set(catalog)
+
+
+def is_parameter(dataset: str) -> bool:
+    return dataset.startswith("params:")
+
+
+if __name__ == "__main__":
+    SNAPSHOT.parent.mkdir(exist_ok=True)
+    SNAPSHOT.write_text(described(registered()), "utf-8")
