@@ -1,7 +1,292 @@
-"""The whole project, from `kedro run` to a list reranked by the registered model."""
+"""The whole project, from `kedro run` to lists reranked by the registered model."""
 
-import pytest
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
 import project_runs
+import pytest
+import torch
+from mlflow.entities import Run
+from torch import Tensor
 
-def test_a(finished_run):
-    pass
+from degre_pipeline.pipelines.mining import nodes as mining
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.models.builders import restore_generator
+
+MODEL = "degre_reranker_test"
+REPORTING = Path("data/08_reporting/test")
+SHARDS = "data/07_model_output/test/lookahead_sequences"
+GENERATOR = "data/06_models/test/generator.safetensors"
+METRICS = str(REPORTING / "evaluation/metrics.json")
+
+
+@pytest.fixture(scope="module")
+def second_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another `kedro run` without data, in a copy of the finished run's database."""
+    folder = tmp_path_factory.mktemp("second") / "project"
+    project = project_runs.lay_out(folder, finished_run / "mlflow.db")
+    project_runs.run(project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def first(finished_run: Path) -> Run:
+    (only,) = project_runs.runs(finished_run)
+    return only
+
+
+@pytest.fixture
+def mined(finished_run: Path, mlflow_database: Path, tmp_path: Path) -> Path:
+    """A copy of the finished project that a test may change."""
+    return project_runs.with_data_of(finished_run, tmp_path / "project", mlflow_database)
+
+
+@pytest.fixture
+def made_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the shards that mining makes; a test that puts a None among them stops it there."""
+    sizes: list[int] = []
+    make = mining._mine
+
+    def counted(evaluator: Any, requests: Requests, rows: Tensor, *rest: Any) -> dict[str, Tensor]:
+        shard = make(evaluator, requests, rows, *rest)
+        sizes.append(len(rows))
+        return shard
+
+    monkeypatch.setattr(mining, "_mine", counted)
+    return sizes
+
+
+def shards(project: Path) -> dict[str, bytes]:
+    return {name: content for name, content in project_runs.written(project).items() if SHARDS in name}
+
+
+# ---------------------------------------------------------------- the same seed, the same results
+
+
+def test_a_second_run_gives_the_same_figures_and_weights(finished_run: Path, second_run: Path) -> None:
+    first, second = project_runs.written(finished_run), project_runs.written(second_run)
+    assert json.loads(first[METRICS]) == json.loads(second[METRICS])
+    assert first[GENERATOR] == second[GENERATOR]
+    differing = {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)}
+    assert {Path(name).name for name in differing} <= {"registered_model.json", "report.html"}
+
+
+def test_pipelines_run_one_by_one_give_what_they_give_together(
+    finished_run: Path, mlflow_database: Path, tmp_path: Path
+) -> None:
+    project = project_runs.lay_out(tmp_path / "project", mlflow_database)
+    for pipeline in project_runs.PIPELINES:
+        project_runs.run(project, pipeline)
+    together, apart = project_runs.written(finished_run), project_runs.written(project)
+    assert together.keys() == apart.keys()
+    assert together[GENERATOR] == apart[GENERATOR]
+    assert json.loads(together[METRICS]) == json.loads(apart[METRICS])
+    assert [run.data.tags["pipelines"] for run in project_runs.runs(project)] == [*project_runs.PIPELINES][::-1]
+
+
+def test_figures_are_rows_of_the_promised_form(finished_run: Path) -> None:
+    rows = json.loads((finished_run / METRICS).read_text("utf-8"))
+    assert all(set(row) == {"subject", "judge", "metric", "value", "low", "high"} for row in rows)
+    found = {(row["subject"], row["judge"], row["metric"]) for row in rows}
+    for subject in ("generator", "beam", "ranking_order", "random", "exposed"):
+        for judge in ("external", "mining", "truth"):
+            assert {(subject, judge, metric) for metric in ("utility", "hr1", "hr3", "hr10")} <= found
+        assert (subject, "truth", "regret") in found
+
+
+# ---------------------------------------------------------------- MLflow
+
+
+def test_a_run_is_one_finished_run_of_mlflow(first: Run, second_run: Path) -> None:
+    assert first.info.status == "FINISHED"
+    assert [run.info.status for run in project_runs.runs(second_run)] == ["FINISHED", "FINISHED"]
+
+
+def test_every_parameter_is_a_field(finished_run: Path, first: Run) -> None:
+    with project_runs.context(finished_run) as opened:
+        declared = opened.config_loader["parameters"]
+    leaves = dict(_leaves("", declared))
+    assert leaves.items() <= first.data.params.items()
+    assert first.data.params["generator_distillation.distillation.soft_label_weight"] == "0.01"
+
+
+def test_tags_name_code_data_and_seed(finished_run: Path, first: Run, second_run: Path) -> None:
+    head = (finished_run / ".git" / "refs" / "heads").iterdir()
+    assert first.data.tags["git_commit"] in {branch.read_text().strip() for branch in head}
+    assert first.data.tags["git_dirty"] == "false"
+    assert re.fullmatch("[0-9a-f]{64}", first.data.tags["data_sha256"])
+    assert project_runs.runs(second_run)[0].data.tags["data_sha256"] == first.data.tags["data_sha256"]
+    assert first.data.tags["seed"].split(", ") == ["0", "7"]
+
+
+def test_learning_curves_have_a_point_an_epoch(finished_run: Path, first: Run) -> None:
+    for model in ("mining_evaluator", "external_evaluator", "generator"):
+        curve = project_runs.client(finished_run).get_metric_history(first.info.run_id, f"{model}.validation_loss")
+        assert [point.step for point in curve] == project_runs.load(finished_run, f"{model}_history")["epoch"].to_list()
+        assert len(curve) == 2
+
+
+def test_figures_are_metrics_of_the_run(finished_run: Path, first: Run) -> None:
+    for row in json.loads((finished_run / METRICS).read_text("utf-8")):
+        if row["value"] is not None:
+            assert first.data.metrics[f"{row['judge']}.{row['subject']}.{row['metric']}"] == row["value"]
+
+
+def test_what_is_worth_keeping_is_an_artifact(finished_run: Path, first: Run) -> None:
+    assert "index.html" in project_runs.artifacts(finished_run, first, "data_docs")
+    assert {"metrics.json", "report.html"} <= project_runs.artifacts(finished_run, first, "reporting")
+    assert project_runs.artifacts(finished_run, first, "documents") == {"feature_space.json"}
+    models = {f"{name}.safetensors" for name in ("mining_evaluator", "external_evaluator", "generator")}
+    assert project_runs.artifacts(finished_run, first, "models") == models
+
+
+# ---------------------------------------------------------------- the registered model
+
+
+@pytest.fixture
+def registry(second_run: Path) -> Iterator[mlflow.MlflowClient]:
+    uri = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{second_run / 'mlflow.db'}")
+    yield project_runs.client(second_run)
+    mlflow.set_tracking_uri(uri)
+
+
+def test_the_challenger_is_the_newest_version(registry: mlflow.MlflowClient, second_run: Path) -> None:
+    challenger = registry.get_model_version_by_alias(MODEL, "challenger")
+    newest, older = project_runs.runs(second_run)
+    assert (challenger.version, challenger.run_id) == ("2", newest.info.run_id)
+    assert registry.get_model_version(MODEL, "1").run_id == older.info.run_id
+
+
+def test_the_registered_model_reranks_as_the_generator_does(
+    registry: mlflow.MlflowClient, second_run: Path
+) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}@challenger")
+    example = model.input_example
+    answer = model.predict(example)
+    requests = Requests.from_tensors(project_runs.load(second_run, "request_tensors"))
+    rows = [requests.request_id.tolist().index(request_id) for request_id in answer["request_id"]]
+    wanted = requests.select(torch.tensor(rows))
+    generator = restore_generator(project_runs.load(second_run, "generator"))
+    greedy, _ = generator.greedy_decode(wanted.static, wanted.candidates, wanted.mask)
+    assert answer["candidate_indices"].to_list() == greedy.tolist()
+    lists = project_runs.load(second_run, "lists").set_index("request_id")["candidate_item_ids"]
+    for request_id, items, indices in zip(
+        answer["request_id"], answer["item_ids"], answer["candidate_indices"], strict=True
+    ):
+        assert items == lists[request_id][indices].tolist()
+        assert len(set(items)) == 4
+
+
+# ---------------------------------------------------------------- mining
+
+
+def test_mining_alone_from_the_command_line(mined: Path) -> None:
+    before = shards(mined)
+    for name in before:
+        (mined / name).unlink()
+    done = project_runs.command_line(mined, "kedro", "run", "--pipeline=mining")
+    assert done.returncode == 0, done.stderr
+    assert shards(mined) == before
+    assert [run.data.tags["pipelines"] for run in project_runs.runs(mined)] == ["mining"]
+
+
+def test_mining_again_makes_nothing(mined: Path, made_shards: list[int]) -> None:
+    before = {name: (mined / name).stat().st_mtime_ns for name in shards(mined)}
+    project_runs.run(mined, "mining")
+    assert made_shards == []
+    assert {name: (mined / name).stat().st_mtime_ns for name in shards(mined)} == before
+
+
+def test_interrupted_mining_goes_on_to_the_same_result(
+    mined: Path, made_shards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shards(mined)
+    for name in before:
+        (mined / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(mining, "_mine", _stopping_after(2, mining._mine))
+        with pytest.raises(KeyboardInterrupt):
+            project_runs.run(mined, "mining")
+    assert len(made_shards) == 2
+    with pytest.raises(Exception, match=r"did not finish: 2 of \d+ shards"):
+        project_runs.run(mined, "generator_distillation")
+    project_runs.run(mined, "mining")
+    assert len(made_shards) == len([name for name in before if name.endswith(".safetensors")])
+    assert shards(mined) == before
+
+
+def test_other_settings_mine_anew(mined: Path, made_shards: list[int]) -> None:
+    before = shards(mined)
+    project_runs.run(mined, "mining", parameters={"mining.search.beam_size": 3})
+    assert sum(made_shards) == len(project_runs.load(mined, "lookahead_sequences").concat("row"))
+    assert before.keys() == shards(mined).keys()
+    assert all(shards(mined)[name] != content for name, content in before.items())
+
+
+# ---------------------------------------------------------------- other sources
+
+def test_movielens(mlflow_database: Path, tmp_path: Path) -> None:
+    project = project_runs.lay_out(tmp_path / "project", mlflow_database)
+    write_movielens(project / "data/01_raw/ml-1m")
+    shrink(project / "conf" / "ml1m")
+    folder = project / "data/01_raw/ml-1m"
+    project_runs.run(project, env="ml1m", parameters={"ingestion.movielens.folder": str(folder)})
+    found = {(row["judge"], row["subject"], row["metric"]) for row in project_runs.load(project, "metrics", "ml1m")}
+    assert ("external", "generator", "hr1") in found
+    assert "truth" not in {judge for judge, _, _ in found}
+    lists = project_runs.load(project, "lists", "ml1m")
+    assert set(lists["candidate_item_ids"].map(len)) == {12}
+    assert set(lists["exposed_indices"].map(len)) == {6}
+    assert all("/ml1m/" in name for name in project_runs.written(project) if "01_raw" not in name)
+
+
+def write_movielens(folder: Path, users: int = 40, movies: int = 60, ratings_of_user: int = 30) -> None:
+    """Writes made-up files in MovieLens' format."""
+    draw = torch.Generator().manual_seed(0)
+    folder.mkdir(parents=True)
+    genres = ("Drama", "Comedy|Drama", "Noir", "Comedy")
+    ratings = [
+        f"{user}::{movie + 1}::{int(torch.randint(1, 6, (), generator=draw))}::{1000 * user + place}\n"
+        for user in range(1, users + 1)
+        for place, movie in enumerate(torch.randperm(movies, generator=draw)[:ratings_of_user].tolist())
+    ]
+    lines = {
+        "ratings.dat": ratings,
+        "users.dat": [f"{user}::{'FM'[user % 2]}::{25 + user % 3}::{user % 5}::00000\n" for user in range(1, users + 1)],
+        "movies.dat": [f"{movie}::Film {movie} ({1930 + movie})::{genres[movie % 4]}\n" for movie in range(1, movies + 1)],
+    }
+    for name, content in lines.items():
+        (folder / name).write_text("".join(content), "latin-1")
+
+
+def shrink(overlay: Path) -> None:
+    """Writes the test overlay's sizes over those of another overlay, and leaves the rest of it."""
+    for name in ("evaluator_training", "mining", "generator_distillation", "evaluation"):
+        small = (project_runs.SOURCE / "conf" / "test" / f"parameters_{name}.yml").read_text("utf-8")
+        (overlay / f"parameters_{name}.yml").write_text(small, "utf-8")
+
+
+def _stopping_after(count: int, make: Any) -> Any:
+    left = iter(range(count))
+
+    def stopping(*arguments: Any) -> dict[str, Tensor]:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        shard: dict[str, Tensor] = make(*arguments)
+        return shard
+
+    return stopping
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, child in value.items():
+            yield from _leaves(f"{prefix}.{name}".lstrip("."), child)
+    else:
+        yield prefix, str(value)

@@ -1,6 +1,11 @@
 """Kedro's settings for this project."""
 
+import warnings
+
 from degre_pipeline.hooks import ArtifactsHook, ClosingTableHook, MetricsHook, MlflowRunHook, ProvenanceHook
+
+# Kedro and kedro-mlflow still call it by its old name, and every command would tell.
+warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 # Hooks say themselves which of them comes first, so the order here means nothing.
 HOOKS = (MlflowRunHook(), ProvenanceHook(), MetricsHook(), ArtifactsHook(), ClosingTableHook())

@@ -22,8 +22,8 @@ class ClosingTableHook:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Keep the results."""
-        if dataset_name == METRICS_DATASET:
+        """Keep the results, if lists were valued."""
+        if dataset_name == METRICS_DATASET and any(row["metric"] == "utility" for row in data):
             self._metrics = data
 
     @hook_impl(trylast=True)

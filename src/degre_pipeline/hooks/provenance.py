@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
@@ -28,14 +29,17 @@ class ProvenanceHook:
     - every parameter, one field each, also of typed parameters;
     - the tags `git_commit`, `git_dirty`, `pipelines`, `hardware`, and `seed`, `run_date`, `device` (the
       values of all parameters of that name);
-    - when the run ends, the tag `data_sha256` and one MLflow input a request-log table. The hash is over the
-      bytes of the tables' files: equal rows written by another Parquet writer hash differently.
+    - the tag `data_sha256` and one MLflow input a request-log table: at the start when the run reads the
+      tables, otherwise as soon as it has written the last of them. The hash is over the bytes of the tables'
+      files: equal rows written by another Parquet writer hash differently.
     """
 
     def __init__(self, tables: Sequence[str] = REQUEST_LOG_TABLES) -> None:
         """Name the catalog entries of the tables that count as the run's data."""
         self._tables = tuple(tables)
         self._parameters: dict[str, str] = {}
+        self._awaited: set[str] = set()
+        self._catalog: DataCatalog | None = None
 
     @hook_impl
     def after_catalog_created(self, parameters: dict[str, Any]) -> None:
@@ -43,8 +47,12 @@ class ProvenanceHook:
         self._parameters = flatten(parameters["parameters"])
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Write parameters and tags."""
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Write parameters and tags, and which data the run reads."""
+        self._catalog = catalog
+        self._awaited = set(self._tables) & pipeline.all_outputs()
         if mlflow.active_run() is None:
             return
         named = list(loggable(self._parameters).items())
@@ -59,15 +67,16 @@ class ProvenanceHook:
             }
         )
 
-    @hook_impl
-    def after_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Write which data the run used."""
-        self._log_data(catalog)
+        if not self._awaited:
+            self._log_data(catalog)
 
     @hook_impl
-    def on_pipeline_error(self, catalog: DataCatalog) -> None:
-        """Write which data the run used."""
-        self._log_data(catalog)
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Write which data the run has made, once its last table is there."""
+        if dataset_name in self._awaited:
+            self._awaited.remove(dataset_name)
+            if not self._awaited and self._catalog is not None:
+                self._log_data(self._catalog)
 
     def _log_data(self, catalog: DataCatalog) -> None:
         if mlflow.active_run() is None:

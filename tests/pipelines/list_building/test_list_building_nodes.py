@@ -218,9 +218,27 @@ class TestTensors:
         assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
 
 
+@pytest.fixture(scope="module")
+def unscored(shop_log: RequestLog) -> RequestLog:
+    """Every third request of the small shop, without its scores."""
+    kept = shop_log.requests["request_id"].iloc[::3]
+    tables = {
+        name: table for name, table in shop_log.tables() if name in ("requests", "candidates", "exposures")
+    }
+    some = {name: table[table["request_id"].isin(kept)] for name, table in tables.items()}
+    some["candidates"] = some["candidates"].assign(ranking_score=np.nan, ranking_rank=pd.NA)
+    return replace(shop_log, **some)
+
+
+@pytest.fixture(scope="module")
+def splits(unscored: RequestLog) -> pd.DataFrame:
+    names = np.resize(["train", "train", "validation", "test"], len(unscored.requests))
+    return pd.DataFrame({"request_id": unscored.requests["request_id"], "split": names, "role": "mining"})
+
+
 class TestScores:
     config = ListConfig(list_length=4)
-    stage = RankingStageConfig(folds=2, embedding_dim=4, epochs=2, batch_size=64)
+    stage = RankingStageConfig(folds=2, embedding_dim=4, epochs=6, batch_size=32, learning_rate=5e-3)
 
     def scored(self, log: RequestLog, splits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         fields = [
@@ -239,24 +257,6 @@ class TestScores:
             self.config,
             self.stage,
         )
-
-    @pytest.fixture(scope="class")
-    def unscored(self, shop_log: RequestLog) -> RequestLog:
-        """Every third request of the small shop, without its scores."""
-        kept = shop_log.requests["request_id"].iloc[::3]
-        tables = {
-            name: table
-            for name, table in shop_log.tables()
-            if name in ("requests", "candidates", "exposures")
-        }
-        some = {name: table[table["request_id"].isin(kept)] for name, table in tables.items()}
-        some["candidates"] = some["candidates"].assign(ranking_score=np.nan, ranking_rank=pd.NA)
-        return replace(shop_log, **some)
-
-    @pytest.fixture(scope="class")
-    def splits(self, unscored: RequestLog) -> pd.DataFrame:
-        names = np.resize(["train", "train", "validation", "test"], len(unscored.requests))
-        return pd.DataFrame({"request_id": unscored.requests["request_id"], "split": names, "role": "mining"})
 
     def test_that_were_logged_are_kept(self, tables: Tables) -> None:
         log = RequestLog(tables.requests, tables.candidates, tables.exposures, tables.users, tables.items)

@@ -46,8 +46,8 @@ def judge_subjects(
     return pd.concat(frames, ignore_index=True)
 
 
-def add_truth(judgements: pd.DataFrame, requests: Requests, optimum: Optimum | None) -> pd.DataFrame:
-    """Returns the judgements with `regret` (clicks below the true best list) and `ndcg` where truth judged."""
+def add_truth(judgements: pd.DataFrame, optimum: Optimum | None) -> pd.DataFrame:
+    """Returns the judgements with `regret` (clicks below the best list) and `ndcg` where truth judged."""
     judgements = judgements.assign(regret=np.nan, ndcg=np.nan)
     if optimum is None:
         return judgements
@@ -83,7 +83,8 @@ def add_ranks(
 def _comparison_values(judge: Judge, requests: Requests, config: EvaluationConfig) -> Values:
     """Returns the values of each request's random lists, [b, s]."""
     values = []
-    for row in tqdm(range(len(requests)), desc=f"random lists, {judge.name}", unit="request", mininterval=1.0):
+    label = f"random lists, {judge.name}"
+    for row in tqdm(range(len(requests)), desc=label, unit="request", mininterval=1.0):
         one = requests.select(slice(row, row + 1))
         lists = random_lists(
             one.mask.numpy(), one.request_id.numpy(), config.comparison_lists, one.list_length, config.seed

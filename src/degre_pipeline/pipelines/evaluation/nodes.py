@@ -1,4 +1,4 @@
-"""Compares the generator with the beam search, the ranking order, random and exposed lists, under every judge."""
+"""Compares the generator with beam search, ranking order, random and exposed lists under every judge."""
 
 from typing import Any
 
@@ -39,9 +39,8 @@ def rerank_test_requests(
     """Returns `request_id` and the list of every subject, [b, L], for test requests drawn at random."""
     device = choose_device(config.device)
     requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
-    lists = lists_of_subjects(
-        requests, restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device), config
-    )
+    models = restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device)
+    lists = lists_of_subjects(requests, *models, config)
     return {"request_id": requests.request_id, **lists}
 
 
@@ -64,8 +63,9 @@ def judge_lists(
     ]
     lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
     judgements = judge_subjects(requests, lists, judges, config.batch_size)
-    optimum = true_optimum(truth.select(requests.request_id.tolist()), requests.list_length) if truth else None
-    return add_ranks(add_truth(judgements, requests, optimum), requests, judges, config)
+    ids = requests.request_id.tolist()
+    optimum = true_optimum(truth.select(ids), requests.list_length) if truth else None
+    return add_ranks(add_truth(judgements, optimum), requests, judges, config)
 
 
 def measure_evaluators(
@@ -78,9 +78,10 @@ def measure_evaluators(
     """Returns R-AUC, PCOC, RMSE and loss on exposed test lists, and calibration by value, slot and level."""
     requests = Requests.from_tensors(request_tensors).of("test")
     device = choose_device(config.device)
+    evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
     levels = {
-        f"{role}_evaluator": predicted_levels(restore_evaluator(trained).to(device), requests, config.batch_size)
-        for role, trained in (("mining", mining_evaluator), ("external", external_evaluator))
+        name: predicted_levels(restore_evaluator(trained).to(device), requests, config.batch_size)
+        for name, trained in evaluators.items()
     }
     truth = truth_or_none(click_truth)
     if truth:

@@ -46,7 +46,10 @@ def quality_rows(model: str, levels: Probabilities, requests: Requests) -> list[
         "rmse": rmse(clicks, value),
         "loss": float(loss),
     }
-    return [{"subject": model, "judge": "clicks", "metric": name, "value": figure} for name, figure in figures.items()]
+    return [
+        {"subject": model, "judge": "clicks", "metric": name, "value": figure}
+        for name, figure in figures.items()
+    ]
 
 
 def calibration_table(levels_of_model: Mapping[str, Probabilities], requests: Requests) -> pd.DataFrame:

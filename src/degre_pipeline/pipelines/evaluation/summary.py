@@ -16,7 +16,7 @@ PerRequest = NDArray[np.float64]
 
 
 def figures_by_request(judgements: pd.DataFrame, config: EvaluationConfig) -> pd.DataFrame:
-    """Returns the judgements with one column for each metric: utility, regret, ndcg, ties and hr1, hr3, hr10."""
+    """Returns the judgements with a column for each metric: utility, regret, ndcg, ties, hr1, hr3, hr10."""
     rank = judgements["rank"].to_numpy()
     figures = judgements.rename(columns={"value": "utility"})
     for percent in PERCENTS:
@@ -59,7 +59,9 @@ def agreement_rows(agreement: pd.DataFrame, config: EvaluationConfig) -> list[Ro
     return rows
 
 
-def _estimated(subject: str, judge: str, metric: str, values: PerRequest, config: EvaluationConfig) -> list[Row]:
+def _estimated(
+    subject: str, judge: str, metric: str, values: PerRequest, config: EvaluationConfig
+) -> list[Row]:
     if not np.isfinite(values).any():
         return []
     estimate = bootstrap(values, samples=config.bootstrap_samples, seed=config.seed)

@@ -21,7 +21,7 @@ from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, 
 from degre_pipeline.reranker.training import choose_device, fit
 
 
-def distill_generator(  # noqa: PLR0917 - Kedro passes a node's inputs by position
+def distill_generator(
     request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
     lookahead_sequences: LoadedShards,

@@ -44,7 +44,7 @@ def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
     return assign_splits(requests, config.split, config.external_share, config.seed)
 
 
-def score_candidates(  # noqa: PLR0917 - Kedro passes a node's inputs by position
+def score_candidates(
     requests: pd.DataFrame,
     candidates: pd.DataFrame,
     exposures: pd.DataFrame,
@@ -118,7 +118,7 @@ def build_lists(
     return join_lists(requests, scored_candidates, exposures, request_splits)
 
 
-def fit_features(  # noqa: PLR0917 - Kedro passes a node's inputs by position
+def fit_features(
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     scored_candidates: pd.DataFrame,
@@ -131,7 +131,7 @@ def fit_features(  # noqa: PLR0917 - Kedro passes a node's inputs by position
     return fit_on_training(parse_fields(fields), lists, tables).to_dict()
 
 
-def encode_requests(  # noqa: PLR0917 - Kedro passes a node's inputs by position
+def encode_requests(
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     scored_candidates: pd.DataFrame,

@@ -9,7 +9,12 @@ def create_pipeline() -> Pipeline:
     """Returns the list-building pipeline."""
     return Pipeline(
         [
-            Node(split_requests, name="split_requests", inputs=["requests", "params:list_building.lists"], outputs="request_splits"),
+            Node(
+                split_requests,
+                name="split_requests",
+                inputs=["requests", "params:list_building.lists"],
+                outputs="request_splits",
+            ),
             Node(
                 score_candidates,
                 name="score_candidates",

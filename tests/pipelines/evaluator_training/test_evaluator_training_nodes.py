@@ -1,0 +1,78 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.training import NotANumberError
+
+MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16)
+TRAINING = TrainingConfig(epochs=2, batch_size=64, learning_rate=5e-3, device="cpu")
+
+Data = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def with_flipped_clicks(data: Data, split: str, role: str) -> Data:
+    requests = Requests.from_tensors(data[0])
+    ids = requests.of(split, role).request_id
+    flipped = torch.where(torch.isin(requests.request_id, ids)[:, None], 1 - requests.clicks, requests.clicks)
+    return replace(requests, clicks=flipped).to_tensors(), data[1]
+
+
+def same(one: TrainedWeights, other: TrainedWeights) -> bool:
+    return all(torch.equal(tensor, other.weights[name]) for name, tensor in one.weights.items())
+
+
+@pytest.fixture(scope="module")
+def mining(shop_data: Data) -> TrainedWeights:
+    return train_mining_evaluator(*shop_data, MODEL, TRAINING)[0]
+
+
+@pytest.fixture(scope="module")
+def external(shop_data: Data) -> TrainedWeights:
+    return train_external_evaluator(*shop_data, MODEL, TRAINING, 7)[0]
+
+
+def test_an_evaluator_and_its_history_come_back(shop_data: Data) -> None:
+    trained, history = train_mining_evaluator(*shop_data, MODEL, TRAINING)
+    requests = Requests.from_tensors(shop_data[0])
+
+    assert list(history["epoch"]) == [1, 2]
+    assert history["validation_loss"].iloc[1] < history["validation_loss"].iloc[0]
+    assert restore_evaluator(trained)(requests.static, requests.candidates[:, :4]).shape == (1250, 4, 4)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_each_evaluator_learns_from_its_own_training_requests_alone(
+    shop_data: Data, mining: TrainedWeights, external: TrainedWeights, split: str
+) -> None:
+    for role in ("mining", "external"):
+        changed = with_flipped_clicks(shop_data, split, role)
+        learned_mining = train_mining_evaluator(*changed, MODEL, TRAINING)[0]
+        learned_external = train_external_evaluator(*changed, MODEL, TRAINING, 7)[0]
+
+        assert same(mining, learned_mining) == (role != "mining" or split == "test")
+        assert same(external, learned_external) == (role != "external" or split == "test")
+
+
+def test_the_external_evaluator_has_its_own_seed(shop_data: Data, external: TrainedWeights) -> None:
+    assert same(external, train_external_evaluator(*shop_data, MODEL, replace(TRAINING, seed=3), 7)[0])
+    assert not same(external, train_external_evaluator(*shop_data, MODEL, TRAINING, 8)[0])
+
+
+def test_an_evaluator_without_requests_to_learn_from_is_named(shop_data: Data) -> None:
+    tensors, space = shop_data
+    nobody = tensors | {"role": torch.ones_like(tensors["role"])}
+
+    with pytest.raises(ValueError, match="no request has split 'train' and role 'mining'"):
+        train_mining_evaluator(nobody, space, MODEL, TRAINING)
+
+
+def test_weights_that_are_no_numbers_stop_training(shop_data: Data) -> None:
+    with pytest.raises(NotANumberError, match="external evaluator: .*loss is (nan|inf)"):
+        train_external_evaluator(*shop_data, MODEL, replace(TRAINING, learning_rate=1e35), 7)

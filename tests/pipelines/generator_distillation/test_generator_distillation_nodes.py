@@ -1,0 +1,143 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from degre_pipeline.datasets import ShardsDataset
+from degre_pipeline.datasets.shards import LoadedShards
+from degre_pipeline.pipelines.generator_distillation.nodes import (
+    agreement_with_teacher,
+    distill_generator,
+    load_mined,
+)
+from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import (
+    DistillationConfig,
+    EvaluatorConfig,
+    GeneratorConfig,
+    MiningConfig,
+    TrainedWeights,
+    TrainingConfig,
+)
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.models.builders import restore_generator, store
+from degre_pipeline.reranker.models.evaluator import build_evaluator
+
+SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
+MODEL = GeneratorConfig(**SHAPE, dropout=0.0)
+TRAINING = TrainingConfig(epochs=3, batch_size=32, learning_rate=1e-2, device="cpu")
+
+Data = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def evaluator(shop_data: Data) -> TrainedWeights:
+    torch.manual_seed(5)
+    sizes = FeatureSpace.from_dict(shop_data[1]).sizes()
+    config = EvaluatorConfig(**SHAPE)
+    return store(build_evaluator(sizes, 4, config), sizes, 4, config)
+
+
+@pytest.fixture(scope="module")
+def sequences(
+    shop_data: Data, evaluator: TrainedWeights, tmp_path_factory: pytest.TempPathFactory
+) -> LoadedShards:
+    config = MiningConfig(beam_size=2, shard_size=100, most_requests=160, device="cpu")
+    dataset = ShardsDataset(str(tmp_path_factory.mktemp("shards")))
+    dataset.save(mine_lookahead_sequences(shop_data[0], evaluator, config))
+    return dataset.load()
+
+
+def distilled(
+    data: Data, sequences: LoadedShards, evaluator: TrainedWeights, epochs: int = 3, **settings: Any
+) -> tuple[TrainedWeights, Any]:
+    training = replace(TRAINING, epochs=epochs, patience=epochs)
+    return distill_generator(*data, sequences, evaluator, MODEL, training, DistillationConfig(**settings))
+
+
+def test_the_generator_learns_what_was_mined(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
+) -> None:
+    trained, history = distilled(shop_data, sequences, evaluator, epochs=25)
+    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences)
+    learned = mined.select((mined.requests.split == 0).nonzero()[:, 0])
+    agreement = agreement_with_teacher(restore_generator(trained), learned, TRAINING)
+
+    assert len(learned) == 160
+    # One list in 1,680 and one first item in 8 agree by chance.
+    assert agreement["same_list"] > 0.3
+    assert agreement["same_list"] <= agreement["same_items"]
+    assert agreement["same_first_item"] > 0.6
+    assert history["training_loss"].iloc[-1] < 0.5 * history["training_loss"].iloc[0]
+    assert {"epoch", "validation_loss", "same_list", "same_items", "same_first_item"} <= set(history)
+
+
+def test_agreement_by_hand(shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights) -> None:
+    generator = restore_generator(distilled(shop_data, sequences, evaluator, epochs=1)[0])
+    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences).select(slice(0, 4))
+    requests = mined.requests
+    lists, _ = generator.greedy_decode(requests.static, requests.candidates, requests.mask)
+    lists[1] = lists[1].flip(0)
+    lists[2, 1] = next(item for item in range(8) if item not in lists[2])
+    lists[3] = torch.tensor([item for item in range(8) if item not in lists[3]])
+    teacher = replace(mined, sequences=lists[:, None].to(torch.int8))
+
+    assert agreement_with_teacher(generator, teacher, replace(TRAINING, batch_size=3)) == {
+        "same_list": 0.25,
+        "same_items": 0.5,
+        "same_first_item": 0.5,
+    }
+
+
+def test_the_exposed_teacher_imitates_what_was_shown(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
+) -> None:
+    trained, _ = distilled(shop_data, sequences, evaluator, epochs=25, teacher="exposed")
+    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences)
+    learned = mined.select((mined.requests.split == 0).nonzero()[:, 0])
+    shown = replace(learned, sequences=learned.requests.exposed[:, None])
+    generator = restore_generator(trained)
+    first = [
+        agreement_with_teacher(generator, some, TRAINING)["same_first_item"] for some in (shown, learned)
+    ]
+
+    assert first[0] > first[1] + 0.2
+
+
+def test_a_warm_start_begins_with_the_evaluators_embeddings(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
+) -> None:
+    training = replace(TRAINING, epochs=1, learning_rate=1e-12)
+    names = ("features.static.table.weight", "features.candidate.table.weight")
+    for warm_start in (True, False):
+        config = DistillationConfig(warm_start=warm_start)
+        trained, _ = distill_generator(*shop_data, sequences, evaluator, MODEL, training, config)
+        equal = [torch.allclose(trained.weights[name], evaluator.weights[name], atol=1e-6) for name in names]
+
+        assert equal == [warm_start] * 2
+
+
+def test_test_requests_and_clicks_do_not_matter(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
+) -> None:
+    tensors, space = shop_data
+    clicked = (tensors | {"clicks": 1 - tensors["clicks"]}, space)
+    one, other = (distilled(data, sequences, evaluator, epochs=1)[0].weights for data in (shop_data, clicked))
+
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_sequences_of_other_requests_are_refused(
+    shop_data: Data, sequences: LoadedShards, tmp_path: Path
+) -> None:
+    few = Requests.from_tensors(shop_data[0]).select(slice(0, 10))
+    highest = int(sequences.concat("row").max())
+
+    with pytest.raises(
+        ValueError, match=f"name request row {highest}, but there are 10 requests; mine again"
+    ):
+        load_mined(few, sequences)
