@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbclient
 import nbformat
-import project_runs
 import pytest
 
+import project_runs
 from degre_pipeline.datasets import TensorsDataset
 
 NOTEBOOK = project_runs.SOURCE / "notebooks" / "01_first_look.ipynb"
@@ -65,19 +65,17 @@ def test_defines_nothing(notebook):
 
 
 def test_imports_only_the_project_kedro_pandas_and_matplotlib(notebook):
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(_code(notebook))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
-    }
+    nodes = list(ast.walk(_code(notebook)))
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    imported = {module.split(".")[0] for module in modules}
 
     assert "degre_pipeline" in imported
     assert imported - IMPORTABLE == set()
 
 
 def _execute(notebook: nbformat.NotebookNode, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Executes in the notebook folder of a project, in a kernel that has this package and no other settings."""
+    """Executes in the notebook folder of a project, in a kernel that finds this package."""
     folder = project / "notebooks"
     folder.mkdir()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
