@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mlflow
-import project_runs
 import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor
 
+import project_runs
 from degre_pipeline.pipelines.list_building.nodes import (
     ListConfig,
     build_lists,

@@ -1,17 +1,19 @@
-"""Runs of this project in throw-away copies of it, in this process, each with an MLflow database of its own."""
+"""Runs of this project in throw-away copies of it, each with an MLflow database of its own."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
+import torch
 from kedro.framework import project as kedro_project
 from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
@@ -33,7 +35,7 @@ PIPELINES = (
 
 
 def lay_out(folder: Path, database: Path) -> Path:
-    """Returns a new project without data: this one's configuration, its code as imported, a known database."""
+    """Returns a new project without data: this one's configuration, its code as imported, a database."""
     (folder / "src").mkdir(parents=True)
     for name in COPIED:
         copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
@@ -60,7 +62,7 @@ def commit(project: Path) -> str:
 
 @contextmanager
 def opened(project: Path) -> Iterator[None]:
-    """Starts in an empty folder outside the project, and puts back what Kedro and MLflow keep for the process."""
+    """Starts in an empty folder elsewhere, and puts back what Kedro and MLflow keep for the process."""
     path, uri, package = list(sys.path), mlflow.get_tracking_uri(), kedro_project.PACKAGE_NAME
     with TemporaryDirectory() as elsewhere, pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
@@ -69,13 +71,14 @@ def opened(project: Path) -> Iterator[None]:
         bootstrap_project(project)
         try:
             yield
+            assert mlflow.active_run() is None, "the run is still open"
+            assert not list(Path(elsewhere).iterdir()), "something was written into the working directory"
         finally:
+            mlflow.end_run("FAILED")  # an interrupted one, which otherwise ends with the process
             sys.path[:] = path
             mlflow.set_tracking_uri(uri)
             if package not in (None, "degre_pipeline"):
                 kedro_project.configure_project(package)
-        assert mlflow.active_run() is None, "the run is still open"
-        assert not list(Path(elsewhere).iterdir()), "something was written into the working directory"
 
 
 def run(
@@ -102,12 +105,12 @@ def load(project: Path, dataset: str, env: str = "test") -> Any:
         return opened_context.catalog.load(dataset)
 
 
-def command_line(project: Path, *words: str, env: str = "test") -> subprocess.CompletedProcess[str]:
-    """Runs a command in the project's folder, in the environment that the tests run in."""
-    package = str(SOURCE / "src")
-    variables = {**os.environ, "KEDRO_ENV": env, "PYTHONPATH": package, "DO_NOT_TRACK": "true"}
+def kedro(project: Path, *words: str, env: str = "test") -> subprocess.CompletedProcess[str]:
+    """Runs the command `kedro …` in the project's folder."""
+    command = [str(Path(sys.executable).with_name("kedro")), *words]
+    variables = {**os.environ, "KEDRO_ENV": env, "PYTHONPATH": str(SOURCE / "src"), "DO_NOT_TRACK": "true"}
     variables.pop("MLFLOW_TRACKING_URI", None)
-    return subprocess.run(words, cwd=project, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
 
 
 def client(project: Path) -> mlflow.MlflowClient:
@@ -129,8 +132,48 @@ def artifacts(project: Path, found: Run, folder: str | None = None) -> set[str]:
 
 def written(project: Path) -> dict[str, bytes]:
     """Returns the files under data/ by their path, without the pages about the checks."""
-    paths = (path for path in (project / "data").rglob("*") if path.is_file())
-    return {str(path.relative_to(project)): path.read_bytes() for path in paths if "data_docs" not in path.parts}
+    files = (path for path in (project / "data").rglob("*") if path.is_file())
+    kept = (path for path in files if "data_docs" not in path.parts)
+    return {str(path.relative_to(project)): path.read_bytes() for path in kept}
+
+
+def write_movielens(folder: Path, users: int = 40, movies: int = 60, ratings_of_user: int = 30) -> None:
+    """Writes made-up files in MovieLens' format."""
+    draw = torch.Generator().manual_seed(0)
+    folder.mkdir(parents=True)
+    genres = ("Drama", "Comedy|Drama", "Noir", "Comedy")
+    ratings = [
+        f"{user}::{movie + 1}::{int(torch.randint(1, 6, (), generator=draw))}::{1000 * user + place}\n"
+        for user in range(1, users + 1)
+        for place, movie in enumerate(torch.randperm(movies, generator=draw)[:ratings_of_user].tolist())
+    ]
+    lines = {
+        "ratings.dat": ratings,
+        "users.dat": [f"{n}::{'FM'[n % 2]}::{25 + n % 3}::{n % 5}::00000\n" for n in range(1, users + 1)],
+        "movies.dat": [f"{n}::Film {n} ({1930 + n})::{genres[n % 4]}\n" for n in range(1, movies + 1)],
+    }
+    for name, content in lines.items():
+        (folder / name).write_text("".join(content), "latin-1")
+
+
+def request_log(project: Path) -> dict[str, pd.DataFrame]:
+    """Returns the request-log tables of a finished project."""
+    names = ("requests", "candidates", "exposures", "users", "items")
+    return {name: pd.read_parquet(project / f"data/02_intermediate/test/{name}.parquet") for name in names}
+
+
+def own_log(project: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Writes request-log tables as a log of one's own and returns the parameters that read it."""
+    folder = project / "own"
+    folder.mkdir()
+    for name, table in tables.items():
+        derived = {"exposures": ["candidate_index"], "candidates": ["ranking_rank"]}.get(name, [])
+        table.drop(columns=derived).to_csv(folder / f"{name}.csv", index=False)
+    return {
+        "ingestion.source": "request_log_files",
+        "ingestion.request_log_files.folder": str(folder),
+        "ingestion.request_log_files.format": "csv",
+    }
 
 
 def _nested(parameters: dict[str, Any]) -> dict[str, Any]:

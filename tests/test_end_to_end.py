@@ -2,18 +2,21 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
-import project_runs
 import pytest
 import torch
+from kedro.framework.cli.cli import KedroCLI
 from mlflow.entities import Run
 from torch import Tensor
 
+import project_runs
+from degre_pipeline.datasets.tensor_files import read_tensors
 from degre_pipeline.pipelines.mining import nodes as mining
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.builders import restore_generator
@@ -48,7 +51,7 @@ def mined(finished_run: Path, mlflow_database: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def made_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the shards that mining makes; a test that puts a None among them stops it there."""
+    """The sizes of the shards that mining makes from here on."""
     sizes: list[int] = []
     make = mining._mine
 
@@ -61,8 +64,10 @@ def made_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def shards(project: Path) -> dict[str, bytes]:
-    return {name: content for name, content in project_runs.written(project).items() if SHARDS in name}
+def shards(project: Path) -> dict[str, dict[str, list[Any]]]:
+    """Returns the tensors of every shard by its file; the bytes of a file's header come in any order."""
+    files = sorted((project / SHARDS).glob("*.safetensors"))
+    return {file.name: {name: t.tolist() for name, t in read_tensors(file).items()} for file in files}
 
 
 # ---------------------------------------------------------------- the same seed, the same results
@@ -72,8 +77,11 @@ def test_a_second_run_gives_the_same_figures_and_weights(finished_run: Path, sec
     first, second = project_runs.written(finished_run), project_runs.written(second_run)
     assert json.loads(first[METRICS]) == json.loads(second[METRICS])
     assert first[GENERATOR] == second[GENERATOR]
-    differing = {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)}
-    assert {Path(name).name for name in differing} <= {"registered_model.json", "report.html"}
+    assert first.keys() == second.keys()
+    assert shards(finished_run) == shards(second_run)
+    differing = {Path(name).name for name in first if first[name] != second[name] and SHARDS not in name}
+    with_seconds = {name for name in differing if name.endswith("_history.parquet")}
+    assert differing - with_seconds <= {"registered_model.json", "report.html"}
 
 
 def test_pipelines_run_one_by_one_give_what_they_give_together(
@@ -86,7 +94,9 @@ def test_pipelines_run_one_by_one_give_what_they_give_together(
     assert together.keys() == apart.keys()
     assert together[GENERATOR] == apart[GENERATOR]
     assert json.loads(together[METRICS]) == json.loads(apart[METRICS])
-    assert [run.data.tags["pipelines"] for run in project_runs.runs(project)] == [*project_runs.PIPELINES][::-1]
+    assert [run.data.tags["pipelines"] for run in project_runs.runs(project)] == [*project_runs.PIPELINES][
+        ::-1
+    ]
 
 
 def test_figures_are_rows_of_the_promised_form(finished_run: Path) -> None:
@@ -125,9 +135,12 @@ def test_tags_name_code_data_and_seed(finished_run: Path, first: Run, second_run
 
 
 def test_learning_curves_have_a_point_an_epoch(finished_run: Path, first: Run) -> None:
+    client = project_runs.client(finished_run)
     for model in ("mining_evaluator", "external_evaluator", "generator"):
-        curve = project_runs.client(finished_run).get_metric_history(first.info.run_id, f"{model}.validation_loss")
-        assert [point.step for point in curve] == project_runs.load(finished_run, f"{model}_history")["epoch"].to_list()
+        curve = client.get_metric_history(first.info.run_id, f"{model}.validation_loss")
+        history = pd.read_parquet(finished_run / REPORTING / f"training/{model}_history.parquet")
+        assert [point.step for point in curve] == history["epoch"].to_list()
+        assert [point.value for point in curve] == history["validation_loss"].to_list()
         assert len(curve) == 2
 
 
@@ -159,7 +172,7 @@ def registry(second_run: Path) -> Iterator[mlflow.MlflowClient]:
 def test_the_challenger_is_the_newest_version(registry: mlflow.MlflowClient, second_run: Path) -> None:
     challenger = registry.get_model_version_by_alias(MODEL, "challenger")
     newest, older = project_runs.runs(second_run)
-    assert (challenger.version, challenger.run_id) == ("2", newest.info.run_id)
+    assert (int(challenger.version), challenger.run_id) == (2, newest.info.run_id)
     assert registry.get_model_version(MODEL, "1").run_id == older.info.run_id
 
 
@@ -188,27 +201,30 @@ def test_the_registered_model_reranks_as_the_generator_does(
 
 def test_mining_alone_from_the_command_line(mined: Path) -> None:
     before = shards(mined)
-    for name in before:
-        (mined / name).unlink()
-    done = project_runs.command_line(mined, "kedro", "run", "--pipeline=mining")
+    shutil.rmtree(mined / SHARDS)
+    done = project_runs.kedro(mined, "run", "--pipeline=mining")
     assert done.returncode == 0, done.stderr
     assert shards(mined) == before
     assert [run.data.tags["pipelines"] for run in project_runs.runs(mined)] == ["mining"]
 
 
-def test_mining_again_makes_nothing(mined: Path, made_shards: list[int]) -> None:
-    before = {name: (mined / name).stat().st_mtime_ns for name in shards(mined)}
-    project_runs.run(mined, "mining")
+def test_mining_again_makes_nothing(
+    mined: Path, made_shards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {file: file.stat().st_mtime_ns for file in (mined / SHARDS).iterdir()}
+    with project_runs.opened(mined), monkeypatch.context() as patch:
+        patch.chdir(mined)  # the command line looks for the project there
+        KedroCLI(mined).main(["run", "--env=test", "--pipelines", "mining"], standalone_mode=False)
+    assert [run.data.tags["pipelines"] for run in project_runs.runs(mined)] == ["mining"]
     assert made_shards == []
-    assert {name: (mined / name).stat().st_mtime_ns for name in shards(mined)} == before
+    assert {file: file.stat().st_mtime_ns for file in (mined / SHARDS).iterdir()} == before
 
 
 def test_interrupted_mining_goes_on_to_the_same_result(
     mined: Path, made_shards: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = shards(mined)
-    for name in before:
-        (mined / name).unlink()
+    shutil.rmtree(mined / SHARDS)
     with monkeypatch.context() as patch:
         patch.setattr(mining, "_mine", _stopping_after(2, mining._mine))
         with pytest.raises(KeyboardInterrupt):
@@ -217,7 +233,7 @@ def test_interrupted_mining_goes_on_to_the_same_result(
     with pytest.raises(Exception, match=r"did not finish: 2 of \d+ shards"):
         project_runs.run(mined, "generator_distillation")
     project_runs.run(mined, "mining")
-    assert len(made_shards) == len([name for name in before if name.endswith(".safetensors")])
+    assert len(made_shards) == len(before)
     assert shards(mined) == before
 
 
@@ -231,13 +247,16 @@ def test_other_settings_mine_anew(mined: Path, made_shards: list[int]) -> None:
 
 # ---------------------------------------------------------------- other sources
 
+
 def test_movielens(mlflow_database: Path, tmp_path: Path) -> None:
     project = project_runs.lay_out(tmp_path / "project", mlflow_database)
-    write_movielens(project / "data/01_raw/ml-1m")
+    project_runs.write_movielens(project / "data/01_raw/ml-1m")
     shrink(project / "conf" / "ml1m")
     folder = project / "data/01_raw/ml-1m"
     project_runs.run(project, env="ml1m", parameters={"ingestion.movielens.folder": str(folder)})
-    found = {(row["judge"], row["subject"], row["metric"]) for row in project_runs.load(project, "metrics", "ml1m")}
+    found = {
+        (row["judge"], row["subject"], row["metric"]) for row in project_runs.load(project, "metrics", "ml1m")
+    }
     assert ("external", "generator", "hr1") in found
     assert "truth" not in {judge for judge, _, _ in found}
     lists = project_runs.load(project, "lists", "ml1m")
@@ -246,23 +265,43 @@ def test_movielens(mlflow_database: Path, tmp_path: Path) -> None:
     assert all("/ml1m/" in name for name in project_runs.written(project) if "01_raw" not in name)
 
 
-def write_movielens(folder: Path, users: int = 40, movies: int = 60, ratings_of_user: int = 30) -> None:
-    """Writes made-up files in MovieLens' format."""
-    draw = torch.Generator().manual_seed(0)
-    folder.mkdir(parents=True)
-    genres = ("Drama", "Comedy|Drama", "Noir", "Comedy")
-    ratings = [
-        f"{user}::{movie + 1}::{int(torch.randint(1, 6, (), generator=draw))}::{1000 * user + place}\n"
-        for user in range(1, users + 1)
-        for place, movie in enumerate(torch.randperm(movies, generator=draw)[:ratings_of_user].tolist())
-    ]
-    lines = {
-        "ratings.dat": ratings,
-        "users.dat": [f"{user}::{'FM'[user % 2]}::{25 + user % 3}::{user % 5}::00000\n" for user in range(1, users + 1)],
-        "movies.dat": [f"{movie}::Film {movie} ({1930 + movie})::{genres[movie % 4]}\n" for movie in range(1, movies + 1)],
-    }
-    for name, content in lines.items():
-        (folder / name).write_text("".join(content), "latin-1")
+def test_a_log_of_ones_own_with_short_lists(
+    finished_run: Path, mlflow_database: Path, tmp_path: Path
+) -> None:
+    tables = project_runs.request_log(finished_run)
+    short = tables["requests"]["request_id"].iloc[::3]
+    project = project_runs.lay_out(tmp_path / "project", mlflow_database)
+    project_runs.run(project, parameters=project_runs.own_log(project, with_three_candidates(tables, short)))
+    assert "truth" not in {judge for judge, _, _ in known_figures(project)}
+    lists = project_runs.load(project, "lists").set_index("request_id")["candidate_item_ids"]
+    evaluated = project_runs.load(project, "evaluated_lists")
+    for request_id, generated in zip(
+        evaluated["request_id"].tolist(), evaluated["generator"].tolist(), strict=True
+    ):
+        candidates = len(lists[request_id])
+        assert candidates == (3 if request_id in set(short) else 8)
+        filled = generated[: min(candidates, 4)]
+        assert sorted(set(filled)) == sorted(filled)
+        assert set(filled) <= set(range(candidates))
+        assert generated[len(filled) :] == [-1] * (4 - len(filled))
+
+
+def with_three_candidates(tables: dict[str, pd.DataFrame], short: pd.Series) -> dict[str, pd.DataFrame]:
+    """Returns the log in which some requests had, and showed, only the first three items that they showed."""
+    shown = tables["exposures"]
+    shown = shown[~shown["request_id"].isin(short) | (shown["slot"] <= 3)]
+    handed = tables["candidates"]
+    kept = handed.merge(shown[["request_id", "item_id"]], on=["request_id", "item_id"])
+    few = kept[kept["request_id"].isin(short)].sort_values(["request_id", "candidate_index"])
+    few = few.assign(candidate_index=few.groupby("request_id").cumcount())
+    many = handed[~handed["request_id"].isin(short)]
+    return {**tables, "candidates": pd.concat([few, many]), "exposures": shown}
+
+
+def known_figures(project: Path, env: str = "test") -> set[tuple[str, str, str]]:
+    """Returns judge, subject and metric of every figure that has a value."""
+    rows = project_runs.load(project, "metrics", env)
+    return {(row["judge"], row["subject"], row["metric"]) for row in rows if row["value"] is not None}
 
 
 def shrink(overlay: Path) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import project_runs
 import pytest
 import yaml
 from kedro.framework import project as kedro_project
 from kedro.pipeline import Pipeline
+
+import project_runs
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "pipelines.txt"
 REFRESH = "python tests/test_graph.py"
@@ -45,7 +46,7 @@ def catalog() -> dict[str, dict[str, object]]:
 
 def test_nodes_and_data_are_as_recorded(pipelines: dict[str, Pipeline]) -> None:
     assert described(pipelines) == SNAPSHOT.read_text("utf-8"), (
-        f"The pipelines are no longer what {SNAPSHOT.name} records. If that is meant: {REFRESH}, and commit the file."
+        f"The pipelines are no longer what {SNAPSHOT.name} records. If that is meant: {REFRESH}"
     )
 
 

@@ -56,7 +56,13 @@ FILES = {
     """,
     "conf/local/.gitkeep": "",
     f"src/{PACKAGE}/__init__.py": "",
-    f"src/{PACKAGE}/settings.py": "from degre_pipeline.settings import *\n",
+    # Some parameters are there only to be logged.
+    f"src/{PACKAGE}/settings.py": """
+        from degre_pipeline.hooks import UnreadParametersHook
+        from degre_pipeline.settings import *
+
+        HOOKS = tuple(hook for hook in HOOKS if not isinstance(hook, UnreadParametersHook))
+    """,
     f"src/{PACKAGE}/pipeline_registry.py": """
         from dataclasses import dataclass
 

@@ -2,13 +2,27 @@
 
 import warnings
 
-from degre_pipeline.hooks import ArtifactsHook, ClosingTableHook, MetricsHook, MlflowRunHook, ProvenanceHook
+from degre_pipeline.hooks import (
+    ArtifactsHook,
+    ClosingTableHook,
+    MetricsHook,
+    MlflowRunHook,
+    ProvenanceHook,
+    UnreadParametersHook,
+)
 
 # Kedro and kedro-mlflow still call it by its old name, and every command would tell.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 # Hooks say themselves which of them comes first, so the order here means nothing.
-HOOKS = (MlflowRunHook(), ProvenanceHook(), MetricsHook(), ArtifactsHook(), ClosingTableHook())
+HOOKS = (
+    UnreadParametersHook(),
+    MlflowRunHook(),
+    ProvenanceHook(),
+    MetricsHook(),
+    ArtifactsHook(),
+    ClosingTableHook(),
+)
 
 # MlflowRunHook stands in for kedro-mlflow's hook; usage reports are off for everybody; kedro-viz's hooks warn
 # in every run about what they do not find in the working directory.

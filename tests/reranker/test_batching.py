@@ -57,5 +57,5 @@ def test_incomplete_tensors_are_named(make_requests) -> None:
 
     with pytest.raises(ValueError, match=r"request tensors lack \['clicks'\]"):
         Requests.from_tensors({name: tensor for name, tensor in tensors.items() if name != "clicks"})
-    with pytest.raises(ValueError, match="differ in length.*'mask': 2"):
+    with pytest.raises(ValueError, match=r"differ in length.*'mask': 2"):
         Requests.from_tensors(tensors | {"mask": tensors["mask"][:2]})

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from degre_pipeline.reranker import ranking_stage
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores, pointwise_loss
 
@@ -59,6 +60,25 @@ def test_the_training_clicks_of_a_fold_change_the_scores_of_the_others(requests,
     after = scores(with_flipped_clicks(requests, (FOLDS == 1) & (requests.split == 0)), sizes)
 
     assert (before[FOLDS != 1] != after[FOLDS != 1]).any(1).all()
+
+
+def test_a_model_neither_learns_from_nor_stops_by_its_own_fold(
+    requests, sizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[set[int], set[int]]] = []
+
+    def recorded(
+        model: nn.Module, loss_of: object, learn: Requests, stop: Requests, *_: object, **__: object
+    ) -> None:
+        seen.append((set(learn.request_id.tolist()), set(stop.request_id.tolist())))
+
+    monkeypatch.setattr(ranking_stage, "fit", recorded)
+    scores(requests, sizes)
+
+    for fold, (learn, stop) in enumerate(seen):
+        others = requests.select(fold != FOLDS)
+        assert learn == set(others.of("train").request_id.tolist())
+        assert stop == set(others.of("validation").request_id.tolist())
 
 
 def test_test_clicks_change_nothing(requests, sizes) -> None:

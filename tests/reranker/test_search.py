@@ -13,7 +13,7 @@ from degre_pipeline.reranker.search import beam_search, beam_search_by_reencodin
 
 
 class AdditiveEvaluator:
-    """Stands in for an evaluator: an item's probability is column 0 of its indices over 100, whatever precedes."""
+    """Stands in for an evaluator: an item's probability is column 0 of its indices, in percent, anywhere."""
 
     def __init__(self, list_length: int) -> None:
         self.list_length = list_length
@@ -110,7 +110,7 @@ def test_ties_go_to_the_better_prefix_then_to_the_lower_index(make_requests) -> 
     beam_size=st.integers(1, 9),
     attention=st.sampled_from(["full", "mtgr", "none"]),
 )
-def test_cached_search_equals_encoding_every_prefix_anew(
+def test_cached_search_equals_encoding_every_prefix_anew(  # noqa: PLR0917 - hypothesis
     make_requests, make_evaluator, seed: int, n: int, slots: int, beam_size: int, attention: str
 ) -> None:
     requests = make_requests(2, n=n, slots=slots, real=[n, max(slots, n - 2)], seed=seed)
@@ -151,6 +151,14 @@ def test_top_k_keeps_the_highest_ranked_of_what_remains(make_requests) -> None:
         [True, False, True, False, False],
         [True, False, False, True, False],
     ]
+
+
+def test_top_k_leaves_ties_to_the_lower_index(make_requests) -> None:
+    requests = with_worths(make_requests(1, n=4, slots=2), [[50, 50, 50, 50]])
+    requests = replace(requests, scores=torch.tensor([[1.0, 2.0, 4.0, 3.0]]))
+    found = beam_search(AdditiveEvaluator(2), requests, beam_size=2, top_k=3)
+
+    assert found.sequences[0].tolist() == [[1, 0], [1, 2]]
 
 
 def test_top_k_of_all_candidates_is_no_truncation(make_requests, make_evaluator) -> None:

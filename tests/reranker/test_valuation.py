@@ -30,7 +30,7 @@ def lists_of(requests: Requests, count: int, slots: int, seed: int = 0) -> Tenso
 
 @pytest.mark.parametrize(("count", "depth"), [(29, 0), (30, 1), (119, 1), (120, 2), (150, 2)])
 @pytest.mark.parametrize("real", [[5, 5], [3, 2], [5, 1]])
-def test_shared_prefixes_give_the_values_of_whole_lists(
+def test_shared_prefixes_give_the_values_of_whole_lists(  # noqa: PLR0917 - parametrized
     make_requests, make_evaluator, monkeypatch: pytest.MonkeyPatch, count: int, depth: int, real: list[int]
 ) -> None:
     requests = make_requests(2, n=5, slots=3, real=real)

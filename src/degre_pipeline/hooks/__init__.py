@@ -5,5 +5,13 @@ from .closing_table import ClosingTableHook
 from .metrics import MetricsHook
 from .mlflow_run import MlflowRunHook
 from .provenance import ProvenanceHook
+from .unread_parameters import UnreadParametersHook
 
-__all__ = ["ArtifactsHook", "ClosingTableHook", "MetricsHook", "MlflowRunHook", "ProvenanceHook"]
+__all__ = [
+    "ArtifactsHook",
+    "ClosingTableHook",
+    "MetricsHook",
+    "MlflowRunHook",
+    "ProvenanceHook",
+    "UnreadParametersHook",
+]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from torch import Tensor
 
@@ -29,19 +29,36 @@ def require(holds: bool, name: str, value: object, allowed: str) -> None:
         raise ValueError(f"{name} is {value!r}; allowed: {allowed}")
 
 
+def check_types(config: object) -> None:
+    """Raises ValueError for the first setting that is no number, text or truth value where one is needed."""
+    for name, declared in get_type_hints(type(config)).items():
+        types, kind = _KINDS.get(declared, ((object,), ""))
+        value = getattr(config, name)
+        truth_for_number = isinstance(value, bool) and declared in (int, float)
+        require(isinstance(value, types) and not truth_for_number, name, value, kind)
+
+
+_KINDS: Mapping[object, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+}
+
+
 def require_choice(name: str, value: str, choices: object) -> None:
     """Raises ValueError unless the value is one of a Literal's choices."""
     require(value in get_args(choices), name, value, ", ".join(map(str, get_args(choices))))
 
 
 @dataclass(frozen=True)
-class EvaluatorConfig:
-    """Shape of the Lookahead Evaluator.
+class NetworkConfig:
+    """What the evaluator and the generator have in common: the feature layer and the Transformer.
 
     Attributes:
         embedding_dim: Width d of a field's embedding.
         width: Width d_model of the Transformer.
-        layers: Causal Transformer layers, N_E.
+        layers: Transformer layers: N_E of the evaluator; N_G in each of the generator's encoder and decoder.
         heads: Attention heads over slots.
         feedforward: Hidden width of the feed-forward blocks.
         dropout: Dropout of attention outputs and feed-forward blocks.
@@ -50,8 +67,7 @@ class EvaluatorConfig:
         field_heads: Heads of the inter-domain attention.
         norm_statistics: Statistics of Group Layer Normalization: `token` or `group`.
         id_dropout: Share of categorical values shown as unknown in training, which also trains that index.
-        monotone_head: Makes P(V >= k) decrease in k by construction.
-    Source: DeGRe (arXiv 2605.25749), 5.1.4, for layers and embedding_dim; the rest is not published.
+    Source: DeGRe (arXiv 2605.25749), 5.1.4, for embedding_dim and layers; the rest is not published.
     """
 
     embedding_dim: int = 16
@@ -65,44 +81,45 @@ class EvaluatorConfig:
     field_heads: int = 2
     norm_statistics: NormStatistics = "token"
     id_dropout: float = 0.0
-    monotone_head: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_shape(self)
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
-    """Shape of the Online Generator: `layers` (N_G) in the encoder and as many in the decoder.
+class EvaluatorConfig(NetworkConfig):
+    """Shape of the Lookahead Evaluator; six layers as in the paper.
+
+    Attributes:
+        monotone_head: Makes P(V >= k) decrease in k by construction.
+    """
+
+    monotone_head: bool = False
+
+
+@dataclass(frozen=True)
+class GeneratorConfig(NetworkConfig):
+    """Shape of the Online Generator; four layers each in encoder and decoder, as in the paper.
 
     Attributes:
         cross_attention: Lets decoder layers attend to the candidates; off is the literal reading.
         item_input: What a chosen item feeds to the next step: its `encoder` row or its `feature` row.
         pointer_scaling: Divides pointer logits by the square root of the width.
-    Source: DeGRe (arXiv 2605.25749), 4.3 and 5.1.4; the attributes not listed are the evaluator's.
+    Source: DeGRe (arXiv 2605.25749), 4.3.
     """
 
-    embedding_dim: int = 16
-    width: int = 64
     layers: int = 4
-    heads: int = 4
-    feedforward: int = 256
-    dropout: float = 0.1
-    position_dim: int = 16
-    field_attention: FieldAttention = "full"
-    field_heads: int = 2
-    norm_statistics: NormStatistics = "token"
-    id_dropout: float = 0.0
     cross_attention: bool = False
     item_input: ItemInput = "encoder"
     pointer_scaling: bool = True
 
     def __post_init__(self) -> None:
-        check_shape(self)
+        super().__post_init__()
         require_choice("item_input", self.item_input, ItemInput)
 
 
-def check_shape(config: EvaluatorConfig | GeneratorConfig) -> None:
+def check_shape(config: NetworkConfig) -> None:
     """Raises ValueError for the first setting of a model that cannot be built."""
     sizes = ("embedding_dim", "width", "layers", "heads", "feedforward", "position_dim", "field_heads")
     for name in sizes:
@@ -152,6 +169,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("epochs", "batch_size", "patience"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("learning_rate", "gradient_clip"):
@@ -171,7 +189,8 @@ class MiningConfig:
         top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0: all.
         batch_size: Requests searched together.
         shard_size: Requests in one stored shard.
-        most_requests: Training requests mined at most, drawn at random; 0 mines all.
+        most_requests: Training requests mined at most, drawn at random, and an eighth as many validation
+            requests; 0 mines all.
         roles: Mine the training requests of the `mining` role, or of `all`; no clicks are read either way.
         device: As in `TrainingConfig`.
         seed: Of the draw.
@@ -188,6 +207,7 @@ class MiningConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("beam_size", "batch_size", "shard_size"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("top_k", "most_requests"):
@@ -219,6 +239,7 @@ class DistillationConfig:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_choice("teacher", self.teacher, Teacher)
         require(self.soft_label_weight >= 0, "soft_label_weight", self.soft_label_weight, "0 or more")
         for name in ("soft_label_temperature", "sequence_temperature"):
@@ -263,6 +284,7 @@ class EvaluationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
         for name in ("judged_requests", "comparison_lists", "beam_size", "batch_size", "bootstrap_samples"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degre_pipeline.reranker.batching import SPLITS, Requests, gather_candidates
-from degre_pipeline.reranker.configs import TrainingConfig, require
+from degre_pipeline.reranker.configs import TrainingConfig, check_types, require
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training import choose_device, fit
@@ -32,6 +32,7 @@ class RankingStageConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         require(self.folds >= 2, "folds", self.folds, "2 or more")
 
 

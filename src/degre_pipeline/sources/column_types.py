@@ -21,7 +21,7 @@ def coerce(table: str, values: pd.Series) -> pd.Series:
     if column not in _MAY_BE_UNKNOWN and values.isna().any():
         raise ValueError(
             f"Column '{table}.{column}' has {int(values.isna().sum())} missing value(s) "
-            f"in {len(values)} rows, allowed is none."
+            f"in {len(values)} rows, the first in row {_first_place(values.isna())}, allowed is none."
         )
     try:
         return _cast(values, column)
@@ -94,16 +94,17 @@ def _cast(values: pd.Series, column: str) -> pd.Series:
 
 def _numbers(values: pd.Series) -> pd.Series:
     if not is_numeric_dtype(values.dtype) and not values.isna().all():
-        raise TypeError(f"for example {values.dropna().iloc[0]!r}")
+        no_number = pd.to_numeric(values, errors="coerce").isna() & values.notna()
+        raise TypeError(_example(values, no_number if no_number.any() else values.notna()))
     return values.astype("float64")
 
 
 def _whole_numbers(values: pd.Series) -> pd.Series:
     if not is_numeric_dtype(values.dtype) or is_bool_dtype(values.dtype):
-        raise TypeError(f"for example {values.iloc[0]!r}" if len(values) else "no rows")
+        raise TypeError(_example(values))
     whole = values.astype("int64")
     if (whole != values).any():
-        raise ValueError(f"for example {values[whole != values].iloc[0]!r}")
+        raise ValueError(_example(values, whole != values))
     return whole
 
 
@@ -112,19 +113,31 @@ def _binary(values: pd.Series, column: str) -> pd.Series:
     numbers = _numbers(values)
     allowed = numbers.isin([0.0, 1.0]) | numbers.isna()
     if not allowed.all():
-        raise ValueError(f"for example {numbers[~allowed].iloc[0]!r}")
+        raise ValueError(_example(numbers, ~allowed))
     return numbers.astype("int64") if column == "click" else numbers
 
 
 def _strings(values: pd.Series) -> pd.Series:
     if not is_string_dtype(values.dtype):
-        raise TypeError(f"for example {values.iloc[0]!r}" if len(values) else "no rows")
+        raise TypeError(_example(values))
     return values.astype("str")
 
 
 def _times(values: pd.Series) -> pd.Series:
     """Casts to times without a zone; a time with a zone becomes UTC."""
     if is_numeric_dtype(values.dtype):
-        raise TypeError(f"for example {values.iloc[0]!r}" if len(values) else "no rows")
+        raise TypeError(_example(values))
     times = pd.to_datetime(values, utc=True, format="ISO8601").dt.tz_localize(None)
     return times.astype(np.dtype("datetime64[us]"))
+
+
+def _example(values: pd.Series, wrong: pd.Series | None = None) -> str:
+    """Names the first wrong value, or the first of all, and its row, counted from 0."""
+    if not len(values):
+        return "no rows"
+    place = 0 if wrong is None else _first_place(wrong)
+    return f"for example {values.iloc[place]!r} in row {place}"
+
+
+def _first_place(marked: pd.Series) -> int:
+    return int(marked.to_numpy().argmax())

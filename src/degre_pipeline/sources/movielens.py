@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from degre_pipeline.reranker.configs import check_types
 from degre_pipeline.sources.movielens_files import MOVIES, RATINGS, USERS, read_lines
 from degre_pipeline.sources.negatives import sample_negatives
 from degre_pipeline.sources.request_log import RequestLog, conform
@@ -49,6 +50,7 @@ class MovieLensConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
+        check_types(self)
         _allow("variant", self.variant, self.variant in VARIANTS, f"one of {list(VARIANTS)}")
         _allow("seed", self.seed, self.seed >= 0, "0 or more")
         _allow("list_length", self.list_length, self.list_length >= 1, "1 or more")

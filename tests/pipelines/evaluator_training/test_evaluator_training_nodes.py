@@ -74,5 +74,5 @@ def test_an_evaluator_without_requests_to_learn_from_is_named(shop_data: Data) -
 
 
 def test_weights_that_are_no_numbers_stop_training(shop_data: Data) -> None:
-    with pytest.raises(NotANumberError, match="external evaluator: .*loss is (nan|inf)"):
+    with pytest.raises(NotANumberError, match=r"external evaluator: .*loss is (nan|inf)"):
         train_external_evaluator(*shop_data, MODEL, replace(TRAINING, learning_rate=1e35), 7)

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from degre_pipeline.pipelines.generator_distillation.nodes import (
     load_mined,
 )
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import (
     DistillationConfig,
     EvaluatorConfig,
@@ -63,7 +61,7 @@ def test_the_generator_learns_what_was_mined(
     shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
 ) -> None:
     trained, history = distilled(shop_data, sequences, evaluator, epochs=25)
-    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences)
+    mined = load_mined(shop_data[0], evaluator, sequences)
     learned = mined.select((mined.requests.split == 0).nonzero()[:, 0])
     agreement = agreement_with_teacher(restore_generator(trained), learned, TRAINING)
 
@@ -78,7 +76,7 @@ def test_the_generator_learns_what_was_mined(
 
 def test_agreement_by_hand(shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights) -> None:
     generator = restore_generator(distilled(shop_data, sequences, evaluator, epochs=1)[0])
-    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences).select(slice(0, 4))
+    mined = load_mined(shop_data[0], evaluator, sequences).select(slice(0, 4))
     requests = mined.requests
     lists, _ = generator.greedy_decode(requests.static, requests.candidates, requests.mask)
     lists[1] = lists[1].flip(0)
@@ -97,7 +95,7 @@ def test_the_exposed_teacher_imitates_what_was_shown(
     shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
 ) -> None:
     trained, _ = distilled(shop_data, sequences, evaluator, epochs=25, teacher="exposed")
-    mined = load_mined(Requests.from_tensors(shop_data[0]), sequences)
+    mined = load_mined(shop_data[0], evaluator, sequences)
     learned = mined.select((mined.requests.split == 0).nonzero()[:, 0])
     shown = replace(learned, sequences=learned.requests.exposed[:, None])
     generator = restore_generator(trained)
@@ -131,13 +129,13 @@ def test_test_requests_and_clicks_do_not_matter(
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_sequences_of_other_requests_are_refused(
-    shop_data: Data, sequences: LoadedShards, tmp_path: Path
+def test_sequences_of_other_requests_or_of_another_evaluator_are_refused(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
 ) -> None:
-    few = Requests.from_tensors(shop_data[0]).select(slice(0, 10))
-    highest = int(sequences.concat("row").max())
+    tensors = shop_data[0]
+    other_scores = tensors | {"scores": tensors["scores"] + 1}
+    retrained = replace(evaluator, weights={name: t + 1 for name, t in evaluator.weights.items()})
 
-    with pytest.raises(
-        ValueError, match=f"name request row {highest}, but there are 10 requests; mine again"
-    ):
-        load_mined(few, sequences)
+    for stale in ((other_scores, evaluator), (tensors, retrained)):
+        with pytest.raises(ValueError, match="mined from other request tensors or by another evaluator"):
+            load_mined(*stale, sequences)

@@ -71,12 +71,12 @@ def tables() -> Tables:
                 "click": [1, 0, 0, 1, 0, 1],
             }
         ),
-        users=pd.DataFrame({"user_id": ["bob", "ann", "cy"], "city": ["Rome", "Oslo", "Kyiv"]}),
+        users=pd.DataFrame({"user_id": ["bob", "cy", "ann"], "city": ["Rome", "Kyiv", "Oslo"]}),
         items=pd.DataFrame(
             {
-                "item_id": ["d", "c", "b", "a", "e"],
-                "colour": ["red", "red", "blue", "blue", "green"],
-                "tags": ["x", "x|y", "", "y", "z"],
+                "item_id": ["d", "c", "e", "b", "a"],
+                "colour": ["red", "red", "green", "blue", "blue"],
+                "tags": ["x", "x|y", "z", "", "y"],
             }
         ),
         splits=pd.DataFrame(
@@ -131,7 +131,7 @@ class TestLists:
         )
 
         with pytest.raises(
-            ValueError, match="1 exposures show .* no candidate, the first: request 20, slot 2"
+            ValueError, match=r"1 exposures show .* no candidate, the first: request 20, slot 2"
         ):
             replace(tables, exposures=exposures).lists()
 

@@ -94,9 +94,9 @@ def test_a_shard_holds_what_the_search_finds(requests, evaluator) -> None:
 
 def test_a_beam_wider_than_what_exists_is_filled_up(requests, evaluator) -> None:
     few = replace(requests, mask=requests.mask & (torch.arange(6) < 2))
-    shard = mined(few, evaluator, replace(CONFIG, beam_size=50)).make("part-00000")
+    shard = mined(few, evaluator, replace(CONFIG, beam_size=130)).make("part-00000")
 
-    assert shard["sequences"].shape == (5, 50, 3)
+    assert shard["sequences"].shape == (5, 130, 3)
     assert shard["values"].isfinite().sum(1).tolist() == [2] * 5
     assert (shard["sequences"][:, 2:] == -1).all()
     assert not shard["step_values"][:, 2:].isfinite().any()

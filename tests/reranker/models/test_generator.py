@@ -119,6 +119,17 @@ def test_only_the_user_starts_the_decoder(make_requests, make_generator) -> None
     assert torch.allclose(encoded.start, generator.start(user))
 
 
+@pytest.mark.parametrize("item_input", ["encoder", "feature"])
+def test_a_chosen_item_feeds_back_its_encoder_or_its_feature_row(
+    make_requests, make_generator, item_input: str
+) -> None:
+    requests, generator = make_requests(1), make_generator(item_input=item_input)
+    encoded = generator.encode(requests.static, requests.candidates, requests.mask)
+    vectors, _ = generator.features(requests.static, requests.candidates)
+
+    assert torch.equal(encoded.inputs, encoded.memory if item_input == "encoder" else vectors)
+
+
 def test_pointer_scaling_divides_by_the_root_of_the_width(make_requests, make_generator) -> None:
     requests, sequences = make_requests(1), torch.tensor([[[0, 1, 2, 3]]])
     scaled, plain = (

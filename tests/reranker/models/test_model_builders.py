@@ -87,5 +87,5 @@ def test_a_warm_start_from_other_fields_or_widths_is_refused(sizes, change: str)
         "no static fields": lambda: stored_evaluator(sizes[2:]),
     }[change]()
 
-    with pytest.raises(ValueError, match="warm_start: .*table.weight.* in shape"):
+    with pytest.raises(ValueError, match=r"warm_start: .*table.weight.* in shape"):
         start_from_evaluator(build_generator(sizes, 4, GENERATOR), evaluator)

@@ -15,6 +15,7 @@ from degre_pipeline.reranker.configs import (
     TrainingConfig,
 )
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import mined_from
 from degre_pipeline.reranker.models.builders import start_from_evaluator, store
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
@@ -37,7 +38,7 @@ def distill_generator(
     generator = build_generator(sizes, requests.list_length, model)
     if distillation.warm_start:
         start_from_evaluator(generator, mining_evaluator)
-    mined = load_mined(requests, lookahead_sequences)
+    mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
     learn, check = (_of_split(mined, split) for split in ("train", "validation"))
     history = fit(
         generator,
@@ -51,19 +52,21 @@ def distill_generator(
     return store(generator, sizes, requests.list_length, model), pd.DataFrame(history)
 
 
-def load_mined(requests: Requests, shards: LoadedShards) -> MinedRequests:
+def load_mined(
+    request_tensors: dict[str, Tensor], mining_evaluator: TrainedWeights, shards: LoadedShards
+) -> MinedRequests:
     """Returns the mined requests of all shards.
 
-    Raises: ValueError: If a shard names a request that is not there.
+    Raises: ValueError: If the sequences were mined from other requests or by another evaluator.
     """
-    rows = shards.concat("row")
-    if len(rows) and int(rows.max()) >= len(requests):
+    if not shards.fingerprint.startswith(mined_from(request_tensors, mining_evaluator.weights)):
         raise ValueError(
-            f"lookahead sequences name request row {int(rows.max())}, but there are {len(requests)} "
-            "requests; mine again: kedro run --pipeline=mining"
+            f"{shards.folder} was mined from other request tensors or by another evaluator than those in the "
+            "catalog; allowed: sequences of these. Mine again: kedro run --pipeline=mining"
         )
+    requests = Requests.from_tensors(request_tensors)
     mined = (shards.concat(name) for name in ("sequences", "values", "step_values"))
-    return MinedRequests(requests.select(rows), *mined)
+    return MinedRequests(requests.select(shards.concat("row")), *mined)
 
 
 def _of_split(mined: MinedRequests, split: str) -> MinedRequests:

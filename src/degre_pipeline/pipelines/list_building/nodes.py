@@ -11,7 +11,7 @@ from torch import Tensor
 from degre_pipeline.pipelines.list_building.encoding import Tables, encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import require
+from degre_pipeline.reranker.configs import check_types, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
@@ -36,6 +36,7 @@ class ListConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
 
 

@@ -1,6 +1,5 @@
 """Mines lookahead sequences with the mining evaluator, shard by shard."""
 
-import hashlib
 from collections.abc import Iterable
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from degre_pipeline.datasets.shards import Shards
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
 from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
+from degre_pipeline.reranker.fingerprints import mined_from
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.search import beam_search
@@ -33,7 +33,7 @@ def mine_lookahead_sequences(
     rows = _rows_to_mine(requests, config)
     parts = {f"part-{number:05d}": part for number, part in enumerate(rows.split(config.shard_size))}
     return Shards(
-        fingerprint=_fingerprint(request_tensors, mining_evaluator, config),
+        fingerprint=f"{mined_from(request_tensors, mining_evaluator.weights)}-{config}",
         names=tuple(parts),
         make=lambda name: _mine(evaluator, requests, parts[name], config, device),
     )
@@ -83,11 +83,3 @@ def _joined(parts: Iterable[Tensor], beams: int, missing: float) -> Tensor:
         absent = part.new_full((len(part), beams - part.shape[1], *part.shape[2:]), missing)
         filled.append(torch.cat([part, absent], 1).cpu())
     return torch.cat(filled).contiguous()
-
-
-def _fingerprint(request_tensors: dict[str, Tensor], evaluator: TrainedWeights, config: MiningConfig) -> str:
-    digest = hashlib.sha256(repr((config, evaluator.config)).encode())
-    for name, tensor in (*sorted(request_tensors.items()), *sorted(evaluator.weights.items())):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degre_pipeline.reranker.configs import EvaluatorConfig
-from degre_pipeline.reranker.models.layers import FeatureLayer, SlotEmbedding, TransformerLayer
+from degre_pipeline.reranker.models.feature_layer import FeatureLayer, build_feature_layer
+from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import FieldSize
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -114,15 +115,7 @@ def build_evaluator(
     sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig
 ) -> LookaheadEvaluator:
     """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
-    features = FeatureLayer(
-        sizes,
-        embedding_dim=config.embedding_dim,
-        width=config.width,
-        field_attention=config.field_attention,
-        field_heads=config.field_heads,
-        norm_statistics=config.norm_statistics,
-        id_dropout=config.id_dropout,
-    )
+    features = build_feature_layer(sizes, config)
     layers = [
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
         for _ in range(config.layers)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.batching import gather_candidates
 from degre_pipeline.reranker.configs import GeneratorConfig
-from degre_pipeline.reranker.models.layers import FeatureLayer, SlotEmbedding, TransformerLayer
+from degre_pipeline.reranker.models.feature_layer import FeatureLayer, build_feature_layer
+from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import FieldSize
 
 
@@ -156,15 +157,7 @@ def chosen_before(sequences: Tensor, candidates: int) -> Tensor:
 
 def build_generator(sizes: Sequence[FieldSize], list_length: int, config: GeneratorConfig) -> OnlineGenerator:
     """Builds the generator that a configuration describes, for the fitted sizes of the fields."""
-    features = FeatureLayer(
-        sizes,
-        embedding_dim=config.embedding_dim,
-        width=config.width,
-        field_attention=config.field_attention,
-        field_heads=config.field_heads,
-        norm_statistics=config.norm_statistics,
-        id_dropout=config.id_dropout,
-    )
+    features = build_feature_layer(sizes, config)
 
     def layers(cross_attention: bool) -> list[TransformerLayer]:
         shape = (config.width, config.heads, config.feedforward, config.dropout)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.models.layers import FieldEmbedding
+from degre_pipeline.reranker.models.feature_layer import FieldEmbedding
 from degre_pipeline.reranker.schema import FieldSize
 
 
