@@ -221,7 +221,6 @@ def test_fewer_candidates_than_the_list_shown_go_no_further(project: Path, table
         None,
         r"every exposed item is a candidate of its request.*request_id: \d+, slot: \d",
         project_runs.own_log(project, with_three_candidates_for_four_slots(tables)),
-        may_change="02_intermediate/test/(requests|candidates|click_truth)",
     )
 
 

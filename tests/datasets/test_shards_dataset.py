@@ -153,18 +153,14 @@ def test_load_refuses_a_damaged_shard_by_name(dataset, folder):
 
 def test_load_refuses_a_shard_of_another_run_by_name(dataset, folder):
     save(dataset, Maker())
-    TensorsDataset(filepath=str(folder / "c.safetensors"), header={"fingerprint": "f0", "shard": "c"}).save(
-        {}
-    )
-    with pytest.raises(DatasetError, match=r"c\.safetensors is of the run 'f0', wanted 'f1'"):
+    TensorsDataset(filepath=str(folder / "c.safetensors"), header={"shard": "c f0"}).save({})
+    with pytest.raises(DatasetError, match=r"c\.safetensors is the shard and run 'c f0', wanted 'c f1'"):
         dataset.load()
 
 
 def test_load_refuses_a_shard_of_another_size_by_name(dataset, folder):
     save(dataset, Maker())
-    TensorsDataset(filepath=str(folder / "c.safetensors"), header={"fingerprint": "f1", "shard": "c"}).save(
-        {}
-    )
+    TensorsDataset(filepath=str(folder / "c.safetensors"), header={"shard": "c f1"}).save({})
     with pytest.raises(DatasetError, match=r"c\.safetensors has \d+ bytes, _SUCCESS\.json lists \d+"):
         dataset.load()
 

@@ -14,6 +14,7 @@ from .tensor_files import read_header, write_tensors
 _STARTED = "_STARTED.json"
 _SUCCESS = "_SUCCESS.json"
 _FINGERPRINT = "fingerprint"
+_SHARD = "shard"
 
 
 class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
@@ -77,7 +78,8 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
             total=len(data.names), initial=done, desc=self._description, unit="shard", mininterval=1.0
         ) as progress:
             for name in missing:
-                header = {_FINGERPRINT: data.fingerprint, "shard": name}
+                # One entry: safetensors writes several in no fixed order, and equal runs give equal bytes.
+                header = {_SHARD: f"{name} {data.fingerprint}"}
                 write_tensors(shard_path(self._folder, name), data.make(name), header)
                 progress.update()
 
@@ -95,7 +97,7 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
             header = read_header(shard_path(self._folder, name))
         except DatasetError:
             return False
-        return header.get(_FINGERPRINT) == fingerprint and header.get("shard") == name
+        return header.get(_SHARD) == f"{name} {fingerprint}"
 
     def _remove_strangers(self, data: Shards) -> None:
         """Remove leftovers of interrupted writes and every shard that is not one of this run."""
@@ -110,9 +112,10 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
     def _check_shard(self, name: str, manifest: dict[str, Any]) -> None:
         path = shard_path(self._folder, name)
         header = read_header(path)
-        if header.get(_FINGERPRINT) != manifest[_FINGERPRINT]:
+        wanted = f"{name} {manifest[_FINGERPRINT]}"
+        if header.get(_SHARD) != wanted:
             raise DatasetError(
-                f"{path} is of the run {header.get(_FINGERPRINT)!r}, wanted {manifest[_FINGERPRINT]!r}; "
+                f"{path} is the shard and run {header.get(_SHARD)!r}, wanted {wanted!r}; "
                 f"`{self._resume_command}` makes it again."
             )
         if path.stat().st_size != manifest["sizes"][name]:

@@ -1,7 +1,8 @@
-"""The class that the catalog's `validator:` key names."""
+"""The classes that the catalog's `validator:` key names."""
 
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
@@ -35,8 +36,10 @@ class TableValidator:
             options: {table: requests, path: data/08_reporting/data_docs}
 
     Kedro validates before it saves, so a table that fails is not written and the file of an earlier run
-    stays as it was.
+    stays as it was. A frame that has passed is not checked a second time.
     """
+
+    _passed: ClassVar[dict[tuple[str, int], "weakref.ref[pd.DataFrame]"]] = {}
 
     def __init__(self, table: str, path: str = "data/08_reporting/data_docs") -> None:
         """Choose a suite.
@@ -64,11 +67,15 @@ class TableValidator:
             raise TypeError(
                 f"The table {self._table!r} is a {type(data).__name__}; allowed: a pandas DataFrame."
             )
+        key = (self._table, id(data))
+        if key in self._passed and self._passed[key]() is data:
+            return data
         try:
             self._check_columns(data)
             self._check_rows(data)
         finally:
             build_site(self._site)
+        self._passed[key] = weakref.ref(data)
         return data
 
     def _check_columns(self, table: pd.DataFrame) -> None:
@@ -91,3 +98,21 @@ class TableValidator:
                 + "\n  - ".join(broken)
                 + f"\nFull report: {self._site}/index.html"
             )
+
+
+class RequestLogValidator:
+    """Checks all tables of a request log before the first of them is written.
+
+    In the catalog it hangs on the log as a whole, in memory, so that one wrong table leaves the files of all
+    tables as they were and never mixes two logs.
+    """
+
+    def __init__(self, path: str = "data/08_reporting/data_docs") -> None:
+        """Choose the folder of the Data Docs site."""
+        self._path = path
+
+    def validate(self, data: Any) -> Any:
+        """Return the log as it came. Raises: as `TableValidator`, for the first table that breaks a rule."""
+        for name, table in data.tables():
+            TableValidator(name, self._path).validate(table)
+        return data

@@ -22,6 +22,7 @@ from degre_pipeline.reranker.configs import (
     TrainingConfig,
 )
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import restore_generator, store
 from degre_pipeline.reranker.models.evaluator import build_evaluator
 
@@ -37,7 +38,7 @@ def evaluator(shop_data: Data) -> TrainedWeights:
     torch.manual_seed(5)
     sizes = FeatureSpace.from_dict(shop_data[1]).sizes()
     config = EvaluatorConfig(**SHAPE)
-    return store(build_evaluator(sizes, 4, config), sizes, 4, config)
+    return store(build_evaluator(sizes, 4, config), sizes, 4, config, encoding_of(shop_data[0]))
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subj
 from degre_pipeline.pipelines.evaluation.summary import agreement_rows, figures_by_request, summarise
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, TrainedWeights
+from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
 from degre_pipeline.reranker.training import choose_device
 
@@ -37,6 +38,8 @@ def rerank_test_requests(
     config: EvaluationConfig,
 ) -> dict[str, Tensor]:
     """Returns `request_id` and the list of every subject, [b, L], for test requests drawn at random."""
+    for trained in (generator, mining_evaluator):
+        check_encoding(trained, request_tensors)
     device = choose_device(config.device)
     requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
     models = restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device)
@@ -53,6 +56,8 @@ def judge_lists(
     config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns every judge's value and rank of every list, and how far the judges agree on random lists."""
+    for trained in (mining_evaluator, external_evaluator):
+        check_encoding(trained, request_tensors)
     requests = _in_order(Requests.from_tensors(request_tensors), evaluated_lists["request_id"])
     truth = truth_or_none(click_truth)
     device = choose_device(config.device)

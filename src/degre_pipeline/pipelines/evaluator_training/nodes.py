@@ -10,6 +10,7 @@ from torch import Tensor
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
@@ -58,4 +59,5 @@ def _train(
         training,
         label=f"{role} evaluator",
     )
-    return store(evaluator, sizes, requests.list_length, config), pd.DataFrame(history)
+    trained = store(evaluator, sizes, requests.list_length, config, encoding_of(request_tensors))
+    return trained, pd.DataFrame(history)

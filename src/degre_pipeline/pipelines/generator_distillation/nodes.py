@@ -15,7 +15,7 @@ from degre_pipeline.reranker.configs import (
     TrainingConfig,
 )
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import mined_from
+from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
 from degre_pipeline.reranker.models.builders import start_from_evaluator, store
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
@@ -49,7 +49,8 @@ def distill_generator(
         label="generator",
         measure=lambda trained: agreement_with_teacher(trained, check, training),
     )
-    return store(generator, sizes, requests.list_length, model), pd.DataFrame(history)
+    trained_weights = store(generator, sizes, requests.list_length, model, encoding_of(request_tensors))
+    return trained_weights, pd.DataFrame(history)
 
 
 def load_mined(

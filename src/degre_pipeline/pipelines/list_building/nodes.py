@@ -1,5 +1,6 @@
 """Splits requests, fills in a ranking score where there is none, builds lists and encodes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import check_types, require
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
-from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.reranker.schema import Field, parse_fields
 from degre_pipeline.sources.splits import assign_splits, uniform_hash
 
 
@@ -60,21 +62,22 @@ def score_candidates(
 
     A logged score is kept. Where none is logged, a point-wise model scores every candidate out of fold.
     """
+    declared = parse_fields(fields)  # whatever the log holds, so that a wrong declaration stops here
     if candidates["ranking_score"].isna().all():
         tables = {"requests": requests, "users": users, "items": items, "candidates": candidates}
         joined = join_lists(requests, candidates, exposures, request_splits)
-        candidates = _scored(joined, tables, fields, lists, ranking_stage)
+        candidates = _scored(joined, tables, declared, lists, ranking_stage)
     return candidates, _score_quality(candidates, exposures, request_splits)
 
 
 def _scored(
     joined: pd.DataFrame,
     tables: Tables,
-    fields: list[dict[str, Any]],
+    fields: Sequence[Field],
     lists: ListConfig,
     ranking_stage: RankingStageConfig,
 ) -> pd.DataFrame:
-    without_score = [field for field in parse_fields(fields) if field.group != "score"]
+    without_score = [field for field in fields if field.group != "score"]
     space = fit_on_training(without_score, joined, tables)
     encoded = encode_lists(joined, tables, space, lists.list_length)
     users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
@@ -141,8 +144,8 @@ def encode_requests(
     feature_space: dict[str, Any],
     config: ListConfig,
 ) -> dict[str, Tensor]:
-    """Returns all lists as tensors."""
+    """Returns all lists as tensors, with the identity of the feature space that encoded them."""
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     space = FeatureSpace.from_dict(feature_space)
     encoded: Requests = encode_lists(lists, tables, space, config.list_length)
-    return encoded.to_tensors()
+    return {**encoded.to_tensors(), ENCODING: encoding_tensor(feature_space)}

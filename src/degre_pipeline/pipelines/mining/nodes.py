@@ -8,7 +8,7 @@ from torch import Tensor
 from degre_pipeline.datasets.shards import Shards
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
 from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
-from degre_pipeline.reranker.fingerprints import mined_from
+from degre_pipeline.reranker.fingerprints import check_encoding, mined_from
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.search import beam_search
@@ -24,6 +24,7 @@ def mine_lookahead_sequences(
     covers the requests, the evaluator and the settings, so a rerun after an interruption continues and a
     rerun with anything changed starts anew.
     """
+    check_encoding(mining_evaluator, request_tensors)
     requests = Requests.from_tensors(request_tensors)
     n = requests.mask.shape[1]
     require(config.beam_size <= 10_000, "beam_size", config.beam_size, "1 to 10,000")

@@ -15,14 +15,27 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def store(
-    model: nn.Module, sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig | GeneratorConfig
+    model: nn.Module,
+    sizes: Sequence[FieldSize],
+    list_length: int,
+    config: EvaluatorConfig | GeneratorConfig,
+    feature_space: str = "",
 ) -> TrainedWeights:
-    """Returns a trained model's weights, on the CPU, with the settings that rebuild it."""
+    """Returns a trained model's weights, on the CPU, with the settings that rebuild it.
+
+    Args:
+        model: The trained evaluator or generator.
+        sizes: Sizes of the fields that it embeds.
+        list_length: Slots of a list, L.
+        config: What it was built from.
+        feature_space: Identity of the feature space whose indices it learned; see `fingerprints`.
+    """
     described = {
         "model": "evaluator" if isinstance(config, EvaluatorConfig) else "generator",
         "list_length": list_length,
         "sizes": [size.as_dict() for size in sizes],
         "settings": asdict(config),
+        "feature_space": feature_space,
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return TrainedWeights(weights, described)
