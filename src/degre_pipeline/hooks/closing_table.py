@@ -31,6 +31,6 @@ class ClosingTableHook:
         """Print them, if the run made any."""
         if self._metrics is not None:
             # Imported here so that commands that run no pipeline do not load the evaluation.
-            from degre_pipeline.pipelines.evaluation.results_table import results_table
+            from degre_pipeline.pipelines.evaluation.report.results_table import results_table
 
             sys.stdout.write(f"\n{results_table(self._metrics)}\n")

@@ -10,10 +10,10 @@ import pytest
 
 from degre_pipeline.pipelines.evaluation.examples import FIXED_COLUMNS
 from degre_pipeline.pipelines.evaluation.nodes import write_report
-from degre_pipeline.pipelines.evaluation.report import ReportData, render_report
-from degre_pipeline.pipelines.evaluation.report_numbers import SUBJECT_LABELS, estimates_of
-from degre_pipeline.pipelines.evaluation.report_tables import verdicts
-from degre_pipeline.pipelines.evaluation.results_table import results_table
+from degre_pipeline.pipelines.evaluation.report.numbers import SUBJECT_LABELS, estimates_of
+from degre_pipeline.pipelines.evaluation.report.page import ReportData, render_report
+from degre_pipeline.pipelines.evaluation.report.results_table import results_table
+from degre_pipeline.pipelines.evaluation.report.tables import verdicts
 from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS
 from degre_pipeline.reranker.configs import EvaluationConfig
 

@@ -140,7 +140,7 @@ def write_report(
 ) -> str:
     """Returns the evaluation report, one HTML page that needs nothing but itself."""
     # Here, because the registry imports this file for every command and matplotlib is slow to import.
-    from degre_pipeline.pipelines.evaluation.report import ReportData, render_report
+    from degre_pipeline.pipelines.evaluation.report.page import ReportData, render_report
 
     data = ReportData(
         metrics=metrics,

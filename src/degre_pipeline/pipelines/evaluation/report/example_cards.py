@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from degre_pipeline.pipelines.evaluation.examples import FIXED_COLUMNS
-from degre_pipeline.pipelines.evaluation.report_numbers import JUDGE_LABELS, SUBJECT_LABELS, number
+from degre_pipeline.pipelines.evaluation.report.numbers import JUDGE_LABELS, SUBJECT_LABELS, number
 
 ITEM_COLUMNS = 3
 """Columns of the item table that the page has room for: the first ones."""

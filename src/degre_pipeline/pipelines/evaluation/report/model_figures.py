@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from degre_pipeline.pipelines.evaluation.report_numbers import MODEL_LABELS
-from degre_pipeline.pipelines.evaluation.report_style import (
+from degre_pipeline.pipelines.evaluation.report.numbers import MODEL_LABELS
+from degre_pipeline.pipelines.evaluation.report.style import (
     MODEL_COLOURS,
     MUTED_COLOUR,
     OBSERVED_COLOUR,

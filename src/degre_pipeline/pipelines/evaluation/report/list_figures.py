@@ -7,14 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from degre_pipeline.pipelines.evaluation.report_numbers import (
+from degre_pipeline.pipelines.evaluation.report.numbers import (
     JUDGE_LABELS,
     SUBJECT_LABELS,
     Estimates,
     judges_of_lists,
     subjects_of,
 )
-from degre_pipeline.pipelines.evaluation.report_style import (
+from degre_pipeline.pipelines.evaluation.report.style import (
     MUTED_COLOUR,
     OBSERVED_COLOUR,
     SUBJECT_COLOURS,

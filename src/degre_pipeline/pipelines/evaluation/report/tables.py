@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from degre_pipeline.pipelines.evaluation.report_numbers import (
+from degre_pipeline.pipelines.evaluation.report.numbers import (
     JUDGE_LABELS,
     MISSING,
     MODEL_LABELS,

@@ -9,11 +9,11 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from degre_pipeline.pipelines.evaluation import figures, report_model_figures, report_tables
 from degre_pipeline.pipelines.evaluation.examples import value_judge
 from degre_pipeline.pipelines.evaluation.judging import DECIMALS
-from degre_pipeline.pipelines.evaluation.report_examples import examples_of
-from degre_pipeline.pipelines.evaluation.report_numbers import (
+from degre_pipeline.pipelines.evaluation.report import list_figures, model_figures, tables
+from degre_pipeline.pipelines.evaluation.report.example_cards import examples_of
+from degre_pipeline.pipelines.evaluation.report.numbers import (
     JUDGE_LABELS,
     SUBJECT_LABELS,
     Estimates,
@@ -47,14 +47,14 @@ def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> 
     estimates = estimates_of(data.metrics)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(
-        resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
+        resources.files(__package__).joinpath("page.html.j2").read_text("utf-8")
     )
     page = template.render(
         run_date=run_date,
         config=config,
         counts=_counts(data.list_judgements),
         knows_truth="truth" in judges_of_lists(estimates),
-        verdicts=report_tables.verdicts(estimates),
+        verdicts=tables.verdicts(estimates),
         **_tables(estimates, data),
         **_list_figures(estimates, data),
         **_model_figures(data),
@@ -72,14 +72,14 @@ def _counts(judgements: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _tables(estimates: Estimates, data: ReportData) -> dict[str, report_tables.Table]:
+def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table]:
     return {
-        "headline_table": report_tables.headline_table(estimates),
-        "hit_table": report_tables.hit_table(estimates),
-        "distillation_table": report_tables.distillation_table(estimates),
-        "quality_table": report_tables.quality_table(estimates),
-        "agreement_table": report_tables.agreement_table(estimates),
-        "ranking_score_table": report_tables.ranking_score_table(data.ranking_score_quality),
+        "headline_table": tables.headline_table(estimates),
+        "hit_table": tables.hit_table(estimates),
+        "distillation_table": tables.distillation_table(estimates),
+        "quality_table": tables.quality_table(estimates),
+        "agreement_table": tables.agreement_table(estimates),
+        "ranking_score_table": tables.ranking_score_table(data.ranking_score_quality),
     }
 
 
@@ -88,18 +88,18 @@ def _list_figures(estimates: Estimates, data: ReportData) -> dict[str, object]:
     gains = {subject: _gain(data.list_judgements, judge, subject) for subject in ("generator", "beam")}
     pairs = data.judge_agreement.groupby("judges", sort=False)["rank_correlation"]
     return {
-        "hit_figure": figures.hit_rates(estimates),
-        "gain_figure": figures.gain_distribution(gains),
+        "hit_figure": list_figures.hit_rates(estimates),
+        "gain_figure": list_figures.gain_distribution(gains),
         "gain_judge": JUDGE_LABELS[judge],
         "gain_shares": {SUBJECT_LABELS[subject]: _shares(gain) for subject, gain in gains.items()},
-        "slot_figure": figures.value_by_slot(
+        "slot_figure": list_figures.value_by_slot(
             {
                 name: _slot_values(data.list_judgements, name)
                 for name in judges_of_lists(estimates)
                 if name != "mining"
             }
         ),
-        "agreement_figure": figures.judge_agreement({str(pair): values for pair, values in pairs}),
+        "agreement_figure": list_figures.judge_agreement({str(pair): values for pair, values in pairs}),
     }
 
 
@@ -109,12 +109,11 @@ def _model_figures(data: ReportData) -> dict[str, str | None]:
         "external evaluator": data.external_evaluator_history,
         "generator": data.generator_history,
     }
-    draw = report_model_figures
     return {
-        "training_figure": draw.training_curves(histories),
-        "teacher_figure": draw.teacher_agreement(data.generator_history),
-        "reliability_figure": draw.reliability(data.evaluator_calibration),
-        "calibration_figure": draw.calibration_by_slot_and_level(data.evaluator_calibration),
+        "training_figure": model_figures.training_curves(histories),
+        "teacher_figure": model_figures.teacher_agreement(data.generator_history),
+        "reliability_figure": model_figures.reliability(data.evaluator_calibration),
+        "calibration_figure": model_figures.calibration_by_slot_and_level(data.evaluator_calibration),
     }
 
 

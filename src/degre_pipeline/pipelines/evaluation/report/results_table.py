@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from degre_pipeline.pipelines.evaluation.report_numbers import (
+from degre_pipeline.pipelines.evaluation.report.numbers import (
     MISSING,
     SUBJECT_LABELS,
     Estimates,
