@@ -20,12 +20,14 @@ run: $(VENV)/.installed ## Set up if needed, then the main job on the simulated 
 	$(BIN)/kedro run $(ARGS)
 	@$(MAKE) --no-print-directory next
 
+REPORTING ?= data/08_reporting
+
 .PHONY: next
 next: ## Say what to look at after a run
 	@printf '\nWhat to look at next\n'
 	@printf '  %-42s %s\n' \
-	  'data/08_reporting/evaluation/report.html' 'the report: tables, curves, example lists' \
-	  'data/08_reporting/data_docs/' 'what the data checks found (HTML)' \
+	  '$(REPORTING)/evaluation/report.html' 'the report: tables, curves, example lists' \
+	  '$(REPORTING)/data_docs/' 'what the data checks found (HTML)' \
 	  'make ui' 'MLflow: the run and the registered model, http://$(HOST):$(PORT)' \
 	  'make viz' 'kedro viz: the stages and the data between them' \
 	  'notebooks/01_first_look.ipynb' 'one request from its log rows to its list'
@@ -54,9 +56,9 @@ else
 endif
 
 .PHONY: ml1m
-ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (hours on two cores)
+ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (about an hour on two cores)
 	$(BIN)/kedro run --env=ml1m $(ARGS)
-	@$(MAKE) --no-print-directory next
+	@$(MAKE) --no-print-directory next REPORTING=data/08_reporting/ml1m
 
 # ---------------------------------------------------------------- check
 

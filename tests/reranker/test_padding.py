@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
-from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -12,8 +12,10 @@ def test_no_list_holds_a_padded_candidate(
     make_requests, make_evaluator, make_generator, subject: str
 ) -> None:
     requests = make_requests(3, n=12, slots=6, real=[8, 4, 12])
-    config = EvaluationConfig(beam_size=2, batch_size=2, device="cpu")
-    lists = lists_of_subjects(requests, make_generator(6), make_evaluator(6), config)[subject]
+    config = EvaluationConfig(batch_size=2, device="cpu")
+    lists = lists_of_subjects(
+        requests, make_generator(6), make_evaluator(6), MiningConfig(beam_size=2), config
+    )[subject]
     eight, four, twelve = lists.tolist()
 
     assert set(eight) <= set(range(8))
@@ -28,6 +30,6 @@ def test_the_ranking_order_is_by_score(make_requests, make_evaluator, make_gener
     requests = make_requests(1, n=6, slots=3, real=[5])
     requests.scores[:] = torch.tensor([[-3.0, -1.0, -2.0, -1.0, -9.0, 0.0]])
     config = EvaluationConfig(device="cpu")
-    lists = lists_of_subjects(requests, make_generator(3), make_evaluator(3), config)
+    lists = lists_of_subjects(requests, make_generator(3), make_evaluator(3), MiningConfig(), config)
 
     assert lists["ranking_order"].tolist() == [[1, 3, 2]]

@@ -266,7 +266,6 @@ class EvaluationConfig:
         requests: Test requests whose lists are valued, drawn at random; 0 takes all.
         judged_requests: Of these, how many are also compared with random lists (HR@K%), the costly part.
         comparison_lists: Random lists a request, S.
-        beam_size: Beam of the search that the generator is compared with.
         batch_size: Requests decoded and searched together.
         bootstrap_samples: Resamples behind every interval.
         device: As in `TrainingConfig`.
@@ -277,7 +276,6 @@ class EvaluationConfig:
     requests: int = 0
     judged_requests: int = 1000
     comparison_lists: int = 10_000
-    beam_size: int = 8
     batch_size: int = 256
     bootstrap_samples: int = 1000
     device: str = "auto"
@@ -286,5 +284,5 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         check_types(self)
         require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
-        for name in ("judged_requests", "comparison_lists", "beam_size", "batch_size", "bootstrap_samples"):
+        for name in ("judged_requests", "comparison_lists", "batch_size", "bootstrap_samples"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

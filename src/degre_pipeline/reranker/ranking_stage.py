@@ -11,7 +11,7 @@ from degre_pipeline.reranker.batching import SPLITS, Requests, gather_candidates
 from degre_pipeline.reranker.configs import TrainingConfig, check_types, require
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.training import choose_device, fit
+from degre_pipeline.reranker.training import choose_device, fit, seeded
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RankingStageConfig:
     Attributes:
         folds: Models, each scoring the users it was not trained on.
         embedding_dim: Width of a field's embedding.
-        epochs, batch_size, learning_rate, seed: As in `TrainingConfig`.
+        epochs, batch_size, learning_rate, device, seed: As in `TrainingConfig`.
     """
 
     folds: int = 3
@@ -29,11 +29,25 @@ class RankingStageConfig:
     epochs: int = 3
     batch_size: int = 1024
     learning_rate: float = 1e-3
+    device: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
         require(self.folds >= 2, "folds", self.folds, "2 or more")
+        require(self.embedding_dim >= 1, "embedding_dim", self.embedding_dim, "1 or more")
+        self.training()
+
+    def training(self) -> TrainingConfig:
+        """Returns how each fold's model is trained. Raises: ValueError: On a setting that is not allowed."""
+        return TrainingConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            patience=1,
+            device=self.device,
+            seed=self.seed,
+        )
 
 
 def pointwise_loss(model: nn.Module, requests: Requests) -> Tensor:
@@ -58,19 +72,13 @@ def out_of_fold_scores(
         sizes: Sizes of the encoded fields.
         config: The model and its training.
     """
-    training = TrainingConfig(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        patience=1,
-        seed=config.seed,
-    )
+    training = config.training()
     device = choose_device(training.device)
     scores = torch.zeros(requests.mask.shape)
     for fold in range(config.folds):
         mine = fold_of_request == fold
-        torch.manual_seed(config.seed + fold)
-        model = PointwiseClickModel(sizes, config.embedding_dim)
+        with seeded(config.seed + fold):
+            model = PointwiseClickModel(sizes, config.embedding_dim)
         learn = requests.select(~mine & (requests.split == SPLITS.index("train")))
         stop = requests.select(~mine & (requests.split == SPLITS.index("validation")))
         require(len(learn) > 0, "training requests outside fold", fold, "one or more: use fewer folds")

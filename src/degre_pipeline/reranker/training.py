@@ -1,11 +1,13 @@
 """One training loop for every model: batch, forward, backward, clip, step, validate, keep the best."""
 
 import copy
+import importlib.util
 import logging
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypeVar
 
 import torch
@@ -68,11 +70,33 @@ def fit(
     Raises: NotANumberError: If a loss is not finite; names the step and the request ids, or the epoch when it
         is the validation loss.
     """
+    with seeded(config.seed):
+        return _run(model, loss_of, training, validation, config, label=label, measure=measure)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds torch's generators for what is done inside, and leaves them as they were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _run(
+    model: nn.Module,
+    loss_of: Callable[[nn.Module, E], Tensor],
+    training: E,
+    validation: E,
+    config: TrainingConfig,
+    *,
+    label: str,
+    measure: Callable[[nn.Module], dict[str, float]] | None,
+) -> History:
+    """Runs the loop of `fit`: batch, forward, backward, clip, step, validate, keep the best."""
     device = choose_device(config.device)
     model.to(device)
     forward = compiled(model, config.compile, device)
     order = torch.Generator().manual_seed(config.seed)
-    torch.manual_seed(config.seed)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=config.learning_rate,
@@ -178,10 +202,15 @@ def compiled(model: nn.Module, switch: Switch, device: torch.device) -> nn.Modul
     """
     if switch == "off" or (switch == "auto" and device.type != "cuda"):
         return model
-    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
-        logger.warning("compile is %r but no C++ compiler was found; training runs uncompiled", switch)
+    if not any(map(shutil.which, ("g++", "clang++", "cl"))) or not _has_kernels(device):
+        logger.warning("compile is %r but no compiler or Triton was found; training is uncompiled", switch)
         return model
     return torch.compile(model)  # type: ignore[return-value]
+
+
+def _has_kernels(device: torch.device) -> bool:
+    """Returns whether the code generator of a device is installed: Triton for CUDA."""
+    return device.type != "cuda" or importlib.util.find_spec("triton") is not None
 
 
 def _schedule(

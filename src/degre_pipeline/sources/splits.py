@@ -30,8 +30,8 @@ def assign_splits(requests: pd.DataFrame, strategy: str, external_share: float, 
     Raises: ValueError if an argument is out of range, there are fewer than three days, or the training split
         is empty for one of the roles.
     """
-    if strategy not in _STRATEGIES:
-        raise ValueError(f"strategy is {strategy!r}, allowed is one of {sorted(_STRATEGIES)}.")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy is {strategy!r}, allowed is one of {sorted(STRATEGIES)}.")
     if not 0 < external_share < 1:
         raise ValueError(f"external_share is {external_share}, allowed is more than 0 and less than 1.")
     request_ids = requests["request_id"].to_numpy(dtype=np.int64)
@@ -39,7 +39,7 @@ def assign_splits(requests: pd.DataFrame, strategy: str, external_share: float, 
     splits = pd.DataFrame(
         {
             "request_id": request_ids,
-            "split": _STRATEGIES[strategy](requests.reset_index(drop=True)),
+            "split": STRATEGIES[strategy](requests.reset_index(drop=True)),
             "role": np.where(is_external, EXTERNAL, MINING),
         }
     )
@@ -85,7 +85,7 @@ def _split_leave_one_out(requests: pd.DataFrame) -> NDArray[np.str_]:
     return np.select([has_parts & (later == 0), has_parts & (later == 1)], [TEST, VALIDATION], TRAIN)
 
 
-_STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame], NDArray[np.str_]]] = MappingProxyType(
+STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame], NDArray[np.str_]]] = MappingProxyType(
     {"by_day": _split_by_day, "leave_one_out": _split_leave_one_out}
 )
 

@@ -74,7 +74,7 @@ def test_most_requests_draws_training_requests_by_seed(requests, evaluator) -> N
 
     for drawing in drawn:
         assert drawing[:3] == sorted(set(drawing[:3]) & {0, 2, 4, 6, 8, 10, 12})
-        assert drawing[3:] == [14]
+        assert drawing[3:] in ([14], [16])  # an eighth as many validation requests, but one at least
     assert drawn[0] == drawn[1]
     assert len({tuple(drawing) for drawing in drawn}) > 1
     assert rows(mined(requests, evaluator, replace(CONFIG, most_requests=99))) == rows(

@@ -14,6 +14,7 @@ from torch import Tensor
 from degre_pipeline.pipelines.list_building.nodes import ListConfig, build_lists, split_requests
 from degre_pipeline.reranker.configs import GeneratorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.generator import build_generator
 
@@ -38,17 +39,19 @@ def shop(shop_log, shop_data) -> Shop:
     splits = split_requests(shop_log.requests, ListConfig(list_length=4, external_share=0.2))
     lists = build_lists(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
     tables = (shop_log.requests, shop_log.users, shop_log.items, shop_log.candidates)
-    return Shop(small_generator(FeatureSpace.from_dict(space)), space, tensors, lists, *tables)
+    return Shop(small_generator(space), space, tensors, lists, *tables)
 
 
-def small_generator(space: FeatureSpace) -> TrainedWeights:
+def small_generator(feature_space: dict[str, Any]) -> TrainedWeights:
     torch.manual_seed(0)
+    space = FeatureSpace.from_dict(feature_space)
     config = GeneratorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8)
     generator = build_generator(space.sizes(), 4, config)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.add_(torch.randn_like(parameter))
-    return store(generator, space.sizes(), 4, config)
+    encoding = encoding_of({ENCODING: encoding_tensor(feature_space)})
+    return store(generator, space.sizes(), 4, config, encoding)
 
 
 @pytest.fixture

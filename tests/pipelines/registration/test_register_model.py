@@ -79,6 +79,13 @@ def test_a_model_that_ranks_otherwise_is_not_registered(shop, registry):
     assert registry.search_registered_models() == []
 
 
+def test_a_generator_of_another_feature_space_is_not_registered(shop, registry):
+    other = {**shop.feature_space, "edges": {name: [0.0] for name in shop.feature_space["edges"]}}
+    with pytest.raises(ValueError, match="was trained with feature space"):
+        register(shop, feature_space=other)
+    assert registry.search_registered_models() == []
+
+
 def test_compares_test_requests(shop):
     chosen = lists_to_compare(shop.lists, 3)
     assert chosen["split"].to_list() == ["test"] * 3

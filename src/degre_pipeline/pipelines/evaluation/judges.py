@@ -85,9 +85,9 @@ def true_ndcg(prefix_values: Values, optimum: Optimum) -> Values:
     return ratio
 
 
-def truth_or_none(click_truth: Mapping[str, Tensor]) -> ClickTruth | None:
-    """Returns the click truth of the simulated shop, None for data whose truth nobody knows."""
-    return ClickTruth.from_tensors(click_truth) if click_truth else None
+def truth_or_none(click_truth: Mapping[str, Tensor], requests: Requests) -> ClickTruth | None:
+    """Returns what drives the clicks of the requests, in their order; None where nobody knows it."""
+    return ClickTruth.from_tensors(click_truth).select(requests.request_id.tolist()) if click_truth else None
 
 
 def draw_requests(requests: Requests, most: int, seed: int) -> Requests:

@@ -1,5 +1,6 @@
 """Compares the generator with beam search, ranking order, random and exposed lists under every judge."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,7 @@ from degre_pipeline.pipelines.evaluation.quality import (
 from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.pipelines.evaluation.summary import agreement_rows, figures_by_request, summarise
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig, TrainedWeights
+from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
 from degre_pipeline.reranker.training import choose_device
@@ -35,6 +36,7 @@ def rerank_test_requests(
     request_tensors: dict[str, Tensor],
     generator: TrainedWeights,
     mining_evaluator: TrainedWeights,
+    search: MiningConfig,
     config: EvaluationConfig,
 ) -> dict[str, Tensor]:
     """Returns `request_id` and the list of every subject, [b, L], for test requests drawn at random."""
@@ -43,7 +45,7 @@ def rerank_test_requests(
     device = choose_device(config.device)
     requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
     models = restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device)
-    lists = lists_of_subjects(requests, *models, config)
+    lists = lists_of_subjects(requests, *models, search, config)
     return {"request_id": requests.request_id, **lists}
 
 
@@ -59,7 +61,7 @@ def judge_lists(
     for trained in (mining_evaluator, external_evaluator):
         check_encoding(trained, request_tensors)
     requests = _in_order(Requests.from_tensors(request_tensors), evaluated_lists["request_id"])
-    truth = truth_or_none(click_truth)
+    truth = truth_or_none(click_truth, requests)
     device = choose_device(config.device)
     judges: list[Judge] = [
         EvaluatorJudge("external", restore_evaluator(external_evaluator).to(device)),
@@ -68,8 +70,7 @@ def judge_lists(
     ]
     lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
     judgements = judge_subjects(requests, lists, judges, config.batch_size)
-    ids = requests.request_id.tolist()
-    optimum = true_optimum(truth.select(ids), requests.list_length) if truth else None
+    optimum = true_optimum(truth, requests.list_length) if truth else None
     return add_ranks(add_truth(judgements, optimum), requests, judges, config)
 
 
@@ -81,6 +82,8 @@ def measure_evaluators(
     config: EvaluationConfig,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Returns R-AUC, PCOC, RMSE and loss on exposed test lists, and calibration by value, slot and level."""
+    for trained in (mining_evaluator, external_evaluator):
+        check_encoding(trained, request_tensors)
     requests = Requests.from_tensors(request_tensors).of("test")
     device = choose_device(config.device)
     evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
@@ -88,7 +91,7 @@ def measure_evaluators(
         name: predicted_levels(restore_evaluator(trained).to(device), requests, config.batch_size)
         for name, trained in evaluators.items()
     }
-    truth = truth_or_none(click_truth)
+    truth = truth_or_none(click_truth, requests)
     if truth:
         levels["true_model"] = true_levels(truth, requests)
     rows = [row for model, predicted in levels.items() for row in quality_rows(model, predicted, requests)]
@@ -101,10 +104,12 @@ def summarise_evaluation(
     evaluator_quality: list[dict[str, Any]],
     config: EvaluationConfig,
 ) -> list[dict[str, Any]]:
-    """Returns all figures as rows {subject, judge, metric, value, low, high}; an unknown bound is None."""
+    """Returns all figures as rows {subject, judge, metric, value, low, high}; None for what is unknown."""
     rows = summarise(figures_by_request(list_judgements, config), config)
     rows += agreement_rows(judge_agreement, config)
-    return rows + [{**row, "low": None, "high": None} for row in evaluator_quality]
+    rows += [{**row, "low": None, "high": None} for row in evaluator_quality]
+    # JSON has no NaN: what cannot be computed, such as R-AUC where all lists earned the same, is None.
+    return [{**row, "value": row["value"] if math.isfinite(row["value"]) else None} for row in rows]
 
 
 def pick_examples(

@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 rerank_test_requests,
                 name="rerank_test_requests",
-                inputs=["request_tensors", "generator", "mining_evaluator", settings],
+                inputs=["request_tensors", "generator", "mining_evaluator", "params:mining.search", settings],
                 outputs="evaluated_lists",
             ),
             Node(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator
 from degre_pipeline.reranker.search import beam_search
@@ -16,12 +16,21 @@ SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 
 
 def lists_of_subjects(
-    requests: Requests, generator: OnlineGenerator, evaluator: LookaheadEvaluator, config: EvaluationConfig
+    requests: Requests,
+    generator: OnlineGenerator,
+    evaluator: LookaheadEvaluator,
+    search: MiningConfig,
+    config: EvaluationConfig,
 ) -> dict[str, Tensor]:
-    """Returns the list of every subject for every request, [b, L]; -1 at the end of shorter lists."""
+    """Returns the list of every subject for every request, [b, L]; -1 at the end of shorter lists.
+
+    The beam is the teacher's own search, as mined.
+    """
     decide: Mapping[str, Callable[[Requests], Tensor]] = {
         "generator": lambda some: generator.greedy_decode(some.static, some.candidates, some.mask)[0],
-        "beam": lambda some: beam_search(evaluator, some, beam_size=config.beam_size).sequences[:, 0],
+        "beam": lambda some: beam_search(
+            evaluator, some, beam_size=search.beam_size, top_k=search.top_k
+        ).sequences[:, 0],
         "ranking_order": ranking_order,
         "random": lambda some: one_random_list(some, config.seed + 1),
         "exposed": lambda some: some.exposed.masked_fill(~some.exposed_mask, -1),

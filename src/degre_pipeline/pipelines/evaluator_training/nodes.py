@@ -4,17 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.training import fit
+from degre_pipeline.reranker.training import fit, seeded
 
 
 def train_mining_evaluator(
@@ -35,6 +34,7 @@ def train_external_evaluator(
     external_seed: int,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
+    require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
     return _train(
         request_tensors, feature_space, model, replace(training, seed=external_seed), role="external"
     )
@@ -49,8 +49,8 @@ def _train(
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     requests = Requests.from_tensors(request_tensors)
     sizes = FeatureSpace.from_dict(feature_space).sizes()
-    torch.manual_seed(training.seed)
-    evaluator = build_evaluator(sizes, requests.list_length, config)
+    with seeded(training.seed):
+        evaluator = build_evaluator(sizes, requests.list_length, config)
     history = fit(
         evaluator,
         evaluator_loss,

@@ -19,7 +19,7 @@ from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
 from degre_pipeline.reranker.models.builders import start_from_evaluator, store
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
-from degre_pipeline.reranker.training import choose_device, fit
+from degre_pipeline.reranker.training import choose_device, fit, seeded
 
 
 def distill_generator(
@@ -34,8 +34,8 @@ def distill_generator(
     """Returns the generator with the best validation loss on mined sequences, and its training history."""
     requests = Requests.from_tensors(request_tensors)
     sizes = FeatureSpace.from_dict(feature_space).sizes()
-    torch.manual_seed(training.seed)
-    generator = build_generator(sizes, requests.list_length, model)
+    with seeded(training.seed):
+        generator = build_generator(sizes, requests.list_length, model)
     if distillation.warm_start:
         start_from_evaluator(generator, mining_evaluator)
     mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)

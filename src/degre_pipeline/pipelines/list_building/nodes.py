@@ -18,7 +18,7 @@ from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
 from degre_pipeline.reranker.schema import Field, parse_fields
-from degre_pipeline.sources.splits import assign_splits, uniform_hash
+from degre_pipeline.sources.splits import STRATEGIES, assign_splits, uniform_hash
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class ListConfig:
     def __post_init__(self) -> None:
         check_types(self)
         require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
+        require(0 < self.external_share < 1, "external_share", self.external_share, "above 0, below 1")
+        require(self.split in STRATEGIES, "split", self.split, ", ".join(STRATEGIES))
 
 
 def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:

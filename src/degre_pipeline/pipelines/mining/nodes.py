@@ -44,17 +44,21 @@ def _rows_to_mine(requests: Requests, config: MiningConfig) -> Tensor:
     role = requests.role == ROLES.index("mining")
     training = ((requests.split == SPLITS.index("train")) & (role | (config.roles == "all"))).nonzero()[:, 0]
     validation = ((requests.split == SPLITS.index("validation")) & role).nonzero()[:, 0]
-    if config.most_requests and config.most_requests < len(training):
-        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(config.seed))
-        training = training[order[: config.most_requests]].sort().values
+    if config.most_requests:
+        training = _drawn(training, config.most_requests, config.seed)
+        validation = _drawn(validation, max(config.most_requests // 8, 1), config.seed)
     if not len(training) or not len(validation):
         raise ValueError(
             f"{len(training)} training and {len(validation)} validation requests to mine; "
             "allowed: 1 or more of each"
         )
-    if config.most_requests:
-        validation = validation[: max(config.most_requests // 8, 1)]
     return torch.cat([training, validation])
+
+
+def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:
+    """Returns at most so many rows, drawn at random, in ascending order."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows[order[:most]].sort().values
 
 
 def _mine(

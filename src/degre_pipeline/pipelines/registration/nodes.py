@@ -11,6 +11,7 @@ from degre_pipeline.pipelines.registration.parity import check_parity
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
 from degre_pipeline.serving.request_schema import Request
 
 COMPARED = 32
@@ -34,8 +35,11 @@ def register_model(
     """Logs the served model, checks it against the trained generator, registers it and moves the alias.
 
     Returns: name, version, uri, run_id and alias.
-    Raises: ValueError: If the model, loaded back, ranks otherwise than the generator; nothing is registered.
+    Raises: ValueError: If the generator was trained with another feature space, or if the model, loaded back,
+        ranks otherwise than the generator; nothing is registered.
     """
+    check_encoding(generator, {ENCODING: encoding_tensor(feature_space)})
+    check_encoding(generator, request_tensors)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.pipelines.registration import registry
     from degre_pipeline.serving.packaging import log_reranker
