@@ -99,3 +99,33 @@ def test_mined_requests_are_selected_together(mined) -> None:
     assert torch.equal(some.sequences, mined.sequences[[2, 0]])
     assert torch.equal(some.values, mined.values[[2, 0]])
     assert torch.equal(some.step_values, mined.step_values[[2, 0]])
+
+
+def test_one_sequence_a_step_is_drawn_by_its_weight(mined) -> None:
+    weights = torch.tensor([[0.0, 4.0, 0.0, 0.0], [2.0, 0.0, 2.0, 0.0], [4.0, 0.0, 0.0, 0.0]])
+    torch.manual_seed(0)
+    drawn = [mined.one_sequence(weights) for _ in range(20)]
+
+    for one in drawn:
+        assert torch.equal(one.sequences[0], mined.sequences[0, 1:2])
+        assert torch.equal(one.step_values[2], mined.step_values[2, :1])
+        assert float(one.values[1]) in mined.values[1, [0, 2]].tolist()
+    assert len({float(one.values[1]) for one in drawn}) == 2
+
+
+def test_one_sequence_a_step_concerns_training_alone(mined, make_generator) -> None:
+    settings = {"sequence_temperature": 1e-4}  # all weight on the best sequence
+    one, every = (
+        DistillationLoss(DistillationConfig(one_sequence_a_step=switch, **settings))
+        for switch in (True, False)
+    )
+    generator = make_generator(3).requires_grad_(False)
+    best = MinedRequests(
+        mined.requests, mined.sequences[:, :1], mined.values[:, :1], mined.step_values[:, :1]
+    )
+
+    assert torch.equal(one(generator.eval(), mined), every(generator.eval(), mined))
+    for module in generator.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    assert float(one(generator.train(), mined)) == pytest.approx(float(every(generator, best)), rel=1e-5)

@@ -225,6 +225,7 @@ class DistillationConfig:
         soft_label_temperature: tau_q; 1 is the paper's formula.
         sequence_temperature: tau_w of the sequence weights.
         sequence_weighting: Off gives every sequence of a request the same weight.
+        one_sequence_a_step: In training, learn from one sequence of each request, drawn by weight, a step.
         hard_labels: Off leaves only the soft labels, as in the paper's ablation.
         warm_start: Starts the embeddings from the mining evaluator's.
     Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
@@ -235,6 +236,7 @@ class DistillationConfig:
     soft_label_temperature: float = 1.0
     sequence_temperature: float = 0.1
     sequence_weighting: bool = True
+    one_sequence_a_step: bool = False
     hard_labels: bool = True
     warm_start: bool = False
 

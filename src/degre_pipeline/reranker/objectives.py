@@ -58,6 +58,12 @@ class MinedRequests:
             self.step_values.to(device),
         )
 
+    def one_sequence(self, weights: Tensor) -> MinedRequests:
+        """Returns one sequence of each request, drawn in proportion to its weight, [b, k]."""
+        rows, drawn = torch.arange(len(self), device=weights.device)[:, None], weights.multinomial(1)
+        chosen = (tensor[rows, drawn] for tensor in (self.sequences, self.values, self.step_values))
+        return MinedRequests(self.requests, *chosen)
+
 
 @dataclass(frozen=True)
 class DistillationLoss:
@@ -68,11 +74,10 @@ class DistillationLoss:
     def __call__(self, model: nn.Module, mined: MinedRequests) -> Tensor:
         """Returns the mean loss of the batch."""
         requests, config = mined.requests, self.config
+        weights = self._weights(mined.values.float())
+        if config.one_sequence_a_step and model.training:
+            mined, weights = mined.one_sequence(weights), torch.ones_like(weights[:, :1])
         log_probabilities = model(requests.static, requests.candidates, requests.mask, mined.sequences.long())
-        exists = mined.values.isfinite()
-        weights = sequence_weights(mined.values.float(), config.sequence_temperature)
-        if not config.sequence_weighting:
-            weights = exists / exists.float().mean(1, keepdim=True)
         return hybrid_distillation_loss(
             log_probabilities,
             mined.sequences.long(),
@@ -81,6 +86,12 @@ class DistillationLoss:
             soft_label_weight=config.soft_label_weight,
             use_hard_labels=config.hard_labels,
         )
+
+    def _weights(self, values: Tensor) -> Tensor:
+        if self.config.sequence_weighting:
+            return sequence_weights(values, self.config.sequence_temperature)
+        exists = values.isfinite()
+        return exists / exists.float().mean(1, keepdim=True)
 
 
 def exposed_as_mined(requests: Requests) -> MinedRequests:

@@ -76,3 +76,14 @@ def test_an_evaluator_without_requests_to_learn_from_is_named(shop_data: Data) -
 def test_weights_that_are_no_numbers_stop_training(shop_data: Data) -> None:
     with pytest.raises(NotANumberError, match=r"external evaluator: .*loss is (nan|inf)"):
         train_external_evaluator(*shop_data, MODEL, replace(TRAINING, learning_rate=1e35), 7)
+
+
+def test_lists_without_clicks_can_be_left_out(shop_data: Data) -> None:
+    tensors, space = shop_data
+    clicked = Requests.from_tensors(tensors)
+    clicked = clicked.select((clicked.clicks.sum(1) > 0).nonzero()[:, 0])
+    left_out = train_mining_evaluator(tensors, space, MODEL, TRAINING, lists_without_clicks=False)[0]
+
+    assert 0 < len(clicked) < len(tensors["clicks"])
+    assert same(left_out, train_mining_evaluator(clicked.to_tensors(), space, MODEL, TRAINING)[0])
+    assert not same(left_out, train_mining_evaluator(tensors, space, MODEL, TRAINING)[0])

@@ -21,9 +21,12 @@ def train_mining_evaluator(
     feature_space: dict[str, Any],
     model: EvaluatorConfig,
     training: TrainingConfig,
+    lists_without_clicks: bool = True,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that guides the search, and its training history."""
-    return _train(request_tensors, feature_space, model, training, role="mining")
+    requests = _requests(request_tensors, lists_without_clicks)
+    encoding = encoding_of(request_tensors)
+    return _train(requests, encoding, feature_space, model, training, role="mining")
 
 
 def train_external_evaluator(
@@ -32,22 +35,31 @@ def train_external_evaluator(
     model: EvaluatorConfig,
     training: TrainingConfig,
     external_seed: int,
+    lists_without_clicks: bool = True,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
-    return _train(
-        request_tensors, feature_space, model, replace(training, seed=external_seed), role="external"
-    )
+    requests = _requests(request_tensors, lists_without_clicks)
+    training, encoding = replace(training, seed=external_seed), encoding_of(request_tensors)
+    return _train(requests, encoding, feature_space, model, training, role="external")
+
+
+def _requests(request_tensors: dict[str, Tensor], lists_without_clicks: bool) -> Requests:
+    requests = Requests.from_tensors(request_tensors)
+    if not lists_without_clicks:
+        requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
+    return requests
 
 
 def _train(
-    request_tensors: dict[str, Tensor],
+    requests: Requests,
+    encoding: str,
     feature_space: dict[str, Any],
     config: EvaluatorConfig,
     training: TrainingConfig,
+    *,
     role: str,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
-    requests = Requests.from_tensors(request_tensors)
     sizes = FeatureSpace.from_dict(feature_space).sizes()
     with seeded(training.seed):
         evaluator = build_evaluator(sizes, requests.list_length, config)
@@ -59,5 +71,5 @@ def _train(
         training,
         label=f"{role} evaluator",
     )
-    trained = store(evaluator, sizes, requests.list_length, config, encoding_of(request_tensors))
+    trained = store(evaluator, sizes, requests.list_length, config, encoding)
     return trained, pd.DataFrame(history)

@@ -13,18 +13,19 @@ def create_pipeline() -> Pipeline:
         "params:evaluator_training.model",
         "params:evaluator_training.training",
     ]
+    without_clicks = "params:evaluator_training.lists_without_clicks"
     return Pipeline(
         [
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",
-                inputs=shared,
+                inputs=[*shared, without_clicks],
                 outputs=["mining_evaluator", "mining_evaluator_history"],
             ),
             Node(
                 train_external_evaluator,
                 name="train_external_evaluator",
-                inputs=[*shared, "params:evaluator_training.external_seed"],
+                inputs=[*shared, "params:evaluator_training.external_seed", without_clicks],
                 outputs=["external_evaluator", "external_evaluator_history"],
             ),
         ],
