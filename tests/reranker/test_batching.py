@@ -59,3 +59,12 @@ def test_incomplete_tensors_are_named(make_requests) -> None:
         Requests.from_tensors({name: tensor for name, tensor in tensors.items() if name != "clicks"})
     with pytest.raises(ValueError, match=r"differ in length.*'mask': 2"):
         Requests.from_tensors(tensors | {"mask": tensors["mask"][:2]})
+
+
+def test_rows_come_in_the_order_asked_for(make_requests):
+    requests = make_requests(b=4)
+    assert requests.with_ids(torch.tensor([102, 100])).request_id.tolist() == [102, 100]
+    with pytest.raises(
+        ValueError, match=r"request 7 of the lists is not among the request tensors \(1 such\)"
+    ):
+        requests.with_ids(torch.tensor([102, 7]))

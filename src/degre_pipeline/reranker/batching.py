@@ -52,6 +52,18 @@ class Requests:
         """Returns the given rows, in their order."""
         return Requests(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def with_ids(self, request_ids: Tensor) -> Requests:
+        """Returns the requests with the given ids, in their order. Raises: ValueError: If one is absent."""
+        ordered, rows = self.request_id.sort()
+        place = torch.searchsorted(ordered, request_ids).clamp(max=len(self) - 1)
+        unknown = request_ids[ordered[place] != request_ids]
+        if len(unknown):
+            raise ValueError(
+                f"request {unknown[0]} of the lists is not among the request tensors ({len(unknown)} such); "
+                "encode again: kedro run --pipeline=list_building"
+            )
+        return self.select(rows[place])
+
     def to(self, device: torch.device | str) -> Requests:
         """Returns the same requests on another device."""
         return Requests(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})

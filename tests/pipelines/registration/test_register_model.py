@@ -3,7 +3,7 @@ from dataclasses import replace
 import mlflow
 import pytest
 
-from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model, rows_of
+from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.pipelines.registration.registry import metric_tags
 from degre_pipeline.reranker.batching import Requests
@@ -96,15 +96,6 @@ def test_compares_test_requests(shop):
 def test_too_few_lists_for_an_example_are_refused(shop):
     with pytest.raises(ValueError, match="there are 1 lists; allowed: 2 or more"):
         lists_to_compare(shop.lists.head(1), 3)
-
-
-def test_rows_come_in_the_order_asked_for(make_requests):
-    requests = make_requests(b=4)
-    assert rows_of(requests, [102, 100]).request_id.tolist() == [102, 100]
-    with pytest.raises(
-        ValueError, match=r"request 7 of the lists is not among the request tensors \(1 such\)"
-    ):
-        rows_of(requests, [102, 7])
 
 
 def test_only_known_figures_of_the_generator_become_tags():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from random_modules import randomized, seeded
 from torch import Tensor, nn
 
 from degre_pipeline.reranker.models.feature_layer import (
@@ -15,19 +16,6 @@ from degre_pipeline.reranker.models.feature_layer import (
 from degre_pipeline.reranker.schema import FieldSize
 
 GROUPS = ["user", "context", "item", "item"]
-
-
-def seeded(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def randomized(module: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(1)
-    module = module.double().eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return module
 
 
 class TestFieldEmbedding:

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
@@ -60,7 +59,7 @@ def judge_lists(
     """Returns every judge's value and rank of every list, and how far the judges agree on random lists."""
     for trained in (mining_evaluator, external_evaluator):
         check_encoding(trained, request_tensors)
-    requests = _in_order(Requests.from_tensors(request_tensors), evaluated_lists["request_id"])
+    requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
     truth = truth_or_none(click_truth, requests)
     device = choose_device(config.device)
     judges: list[Judge] = [
@@ -159,17 +158,3 @@ def write_report(
         judge_agreement=judge_agreement,
     )
     return render_report(data, config, str(run_date))
-
-
-def _in_order(requests: Requests, request_ids: Tensor) -> Requests:
-    """Returns the requests with the given ids, in their order. Raises: ValueError: If one is not there."""
-    order = requests.request_id.argsort()
-    place = torch.searchsorted(requests.request_id[order], request_ids).clamp(max=len(requests) - 1)
-    rows = order[place]
-    unknown = request_ids[requests.request_id[rows] != request_ids]
-    if len(unknown):
-        raise ValueError(
-            f"{len(unknown)} evaluated requests are not among the request tensors, the first {unknown[0]}; "
-            "evaluate again: kedro run --pipeline=evaluation"
-        )
-    return requests.select(rows)

@@ -51,7 +51,8 @@ def register_model(
     with registry.active_or_new_run() as run:
         described = {"run_date": str(run_date), **registry.provenance(run)}
         logged = log_reranker(generator, space, examples, name=model_name, metadata=described)
-        encoded = rows_of(Requests.from_tensors(request_tensors), chosen["request_id"].tolist())
+        ids = torch.tensor(chosen["request_id"].to_numpy())
+        encoded = Requests.from_tensors(request_tensors).with_ids(ids)
         check_parity(served_lists(logged.model_uri, examples), encoded, generator)
         tags = {**described, **registry.metric_tags(metrics)}
         return registry.register_version(logged, run.info.run_id, name=model_name, alias=alias, tags=tags)
@@ -67,18 +68,6 @@ def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:
     if len(chosen) < 2:
         raise ValueError(f"there are {len(chosen)} lists; allowed: 2 or more, for the model's input example")
     return chosen
-
-
-def rows_of(requests: Requests, request_ids: list[int]) -> Requests:
-    """Returns the requests with the given ids, in their order. Raises: ValueError: If one is not there."""
-    row_of = {request_id: row for row, request_id in enumerate(requests.request_id.tolist())}
-    unknown = [request_id for request_id in request_ids if request_id not in row_of]
-    if unknown:
-        raise ValueError(
-            f"request {unknown[0]} of the lists is not among the request tensors ({len(unknown)} such); "
-            "encode again: kedro run --pipeline=list_building"
-        )
-    return requests.select(torch.tensor([row_of[request_id] for request_id in request_ids]))
 
 
 def served_lists(model_uri: str, requests: list[Request]) -> list[list[int]]:
