@@ -72,7 +72,7 @@ SETTINGS = {
         "monotone_head is 'no'; allowed: true or",
     ),
     "no whole number": (f"{GENERATOR}.epochs", 1.5, r"epochs is 1\.5; allowed: a whole number"),
-    "a beam of none": ("mining.search.beam_size", 0, "beam_size is 0; allowed: 1 or more"),
+    "a beam of none": ("mining.search.beam_size", 0, "beam_size is 0; allowed: 1 to 10,000"),
     "an unknown choice": ("mining.search.roles", "both", "roles is 'both'; allowed: mining, all"),
     "a list longer than its candidates": (f"{SHOP}.list_length", 9, "candidates is 8; allowed are .* from 9"),
     "a list without slots": (f"{LISTS}.list_length", 0, "list_length is 0; allowed: 1 or more"),

@@ -11,6 +11,7 @@ NormStatistics = Literal["token", "group"]
 ItemInput = Literal["encoder", "feature"]
 Schedule = Literal["constant", "one_cycle"]
 Switch = Literal["auto", "on", "off"]
+SearchStrategy = Literal["beam", "diverse_beam", "bounded"]
 MinedRoles = Literal["mining", "all"]
 Teacher = Literal["mined", "exposed"]
 
@@ -185,34 +186,50 @@ class MiningConfig:
     """How lookahead sequences are mined.
 
     Attributes:
-        beam_size: B, sequences kept at every step.
+        strategy: `beam`, the paper's; `diverse_beam`, which spreads over sets of items before it keeps a
+            second order of one; `bounded`, the widest within `most_expansions`, exact where all lists fit.
+        beam_size: B, sequences that are found; also the breadth of `beam` and `diverse_beam`.
+        orders_per_set: Orders of one set of items that `diverse_beam` keeps while there are other sets.
+        most_expansions: Scored prefixes a request that `bounded` may spend.
         top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0: all.
-        batch_size: Requests searched together.
+        batch_size: Requests searched together; 0 takes as many as keep the cores busy in their caches.
         shard_size: Requests in one stored shard.
         most_requests: Training requests mined at most, drawn at random, and an eighth as many validation
             requests; 0 mines all.
         roles: Mine the training requests of the `mining` role, or of `all`; no clicks are read either way.
+        compile: `torch.compile` of the search step: `auto` (on CUDA, and where minutes of work wait), `on`
+            or `off`.
+        bfloat16: As in `TrainingConfig`.
         device: As in `TrainingConfig`.
         seed: Of the draw.
     Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.
     """
 
+    strategy: SearchStrategy = "beam"
     beam_size: int = 8
+    orders_per_set: int = 1
+    most_expansions: int = 2000
     top_k: int = 0
-    batch_size: int = 256
+    batch_size: int = 0
     shard_size: int = 8192
     most_requests: int = 0
     roles: MinedRoles = "mining"
+    compile: Switch = "auto"
+    bfloat16: Switch = "auto"
     device: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("beam_size", "batch_size", "shard_size"):
+        require(1 <= self.beam_size <= 10_000, "beam_size", self.beam_size, "1 to 10,000")
+        for name in ("orders_per_set", "most_expansions", "shard_size"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("top_k", "most_requests"):
+        for name in ("top_k", "batch_size", "most_requests"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require_choice("strategy", self.strategy, SearchStrategy)
         require_choice("roles", self.roles, MinedRoles)
+        require_choice("compile", self.compile, Switch)
+        require_choice("bfloat16", self.bfloat16, Switch)
 
 
 @dataclass(frozen=True)
@@ -268,6 +285,9 @@ class EvaluationConfig:
         requests: Test requests whose lists are valued, drawn at random; 0 takes all.
         judged_requests: Of these, how many are also compared with random lists (HR@K%), the costly part.
         comparison_lists: Random lists a request, S.
+        exact_requests: How many requests are also compared with all their lists, exactly; 0: none.
+        exact_steps: Largest tree of all lists, in steps a request, that is searched; a request with a larger
+            one is left out.
         batch_size: Requests decoded and searched together.
         bootstrap_samples: Resamples behind every interval.
         device: As in `TrainingConfig`.
@@ -278,6 +298,8 @@ class EvaluationConfig:
     requests: int = 0
     judged_requests: int = 1000
     comparison_lists: int = 10_000
+    exact_requests: int = 200
+    exact_steps: int = 2_000_000
     batch_size: int = 256
     bootstrap_samples: int = 1000
     device: str = "auto"
@@ -286,5 +308,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         check_types(self)
         require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
+        require(self.exact_requests >= 0, "exact_requests", self.exact_requests, "0 (none) or more")
+        require(self.exact_steps >= 1, "exact_steps", self.exact_steps, "1 or more")
         for name in ("judged_requests", "comparison_lists", "batch_size", "bootstrap_samples"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

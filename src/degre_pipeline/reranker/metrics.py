@@ -78,7 +78,7 @@ def ranks(list_values: Array, comparison_values: Array) -> NDArray[np.int64]:
     return better
 
 
-def hits(rank: NDArray[np.int64], lists: int, percent: float) -> Array:
+def hits(rank: NDArray[np.int64], lists: int | NDArray[np.int64], percent: float) -> Array:
     """Returns 1 where a list is among the top `percent` of its comparison lists, else 0, [r].
 
     Source: DeGRe (arXiv 2605.25749), Eq. 14: rank / lists < percent / 100, strictly.

@@ -42,7 +42,12 @@ class _Beams:
 
 @torch.no_grad()
 def beam_search(
-    evaluator: LookaheadEvaluator, requests: Requests, *, beam_size: int, top_k: int = 0
+    evaluator: LookaheadEvaluator,
+    requests: Requests,
+    *,
+    beam_size: int,
+    top_k: int = 0,
+    orders_per_set: int = 0,
 ) -> LookaheadSequences:
     """Keeps the `beam_size` best prefixes at every slot by their value, and returns the best lists.
 
@@ -55,12 +60,15 @@ def beam_search(
         requests: Encoded requests, on the evaluator's device.
         beam_size: B.
         top_k: Score only the K remaining candidates with the highest ranking score at each step; 0: all.
-    Returns: The B sequences of every request; fewer exist where the candidates allow fewer.
-    Raises: ValueError: If beam_size is below one or top_k below zero.
+        orders_per_set: Prefixes with the same set of items that are kept at most while there are others;
+            0: any number, as in the paper.
+    Returns: The B sequences of every request, best first; fewer exist where the candidates allow fewer.
+    Raises: ValueError: If beam_size is below one, or top_k or orders_per_set below zero.
     Source: DeGRe (arXiv 2605.25749), 4.2. Top-K pre-truncation is named there without a definition.
     """
     require(beam_size >= 1, "beam_size", beam_size, "1 or more")
     require(top_k >= 0, "top_k", top_k, "0 (all candidates) or more")
+    require(orders_per_set >= 0, "orders_per_set", orders_per_set, "0 (any number) or more")
     vectors = evaluator.project(requests.static, requests.candidates)
     beams = _empty_beams(evaluator, requests, vectors)
     expansions = torch.zeros(len(requests), dtype=torch.long, device=vectors.device)
@@ -70,12 +78,13 @@ def beam_search(
         possible = beams.selectable.gather(2, options) & beams.alive[..., None]
         expansions += possible.sum((1, 2))
         values = slot_value(logits, slot).masked_fill(~possible, float("-inf"))
-        beams = _keep_best(beams, options, values, own, beam_size)
+        beams = _keep_best(beams, options, values, own, beam_size=beam_size, orders_per_set=orders_per_set)
+    best = beams.values.sort(dim=-1, descending=True, stable=True).indices
     absent = ~beams.alive[..., None]
     return LookaheadSequences(
-        sequences=beams.sequences.masked_fill(absent, -1),
-        values=beams.values,
-        step_values=beams.step_values.masked_fill(absent[..., None], float("-inf")),
+        sequences=gather_candidates(beams.sequences.masked_fill(absent, -1), best),
+        values=beams.values.gather(1, best),
+        step_values=gather_candidates(beams.step_values.masked_fill(absent[..., None], float("-inf")), best),
         expansions=expansions,
     )
 
@@ -112,7 +121,9 @@ def _score(
     return logits.unflatten(0, (b, k)), own
 
 
-def _keep_best(beams: _Beams, options: Tensor, values: Tensor, own: Cache, beam_size: int) -> _Beams:
+def _keep_best(
+    beams: _Beams, options: Tensor, values: Tensor, own: Cache, *, beam_size: int, orders_per_set: int
+) -> _Beams:
     b, k, m = values.shape
     n = beams.selectable.shape[-1]
     finished = ~values.isfinite().any(-1) & beams.alive
@@ -120,8 +131,15 @@ def _keep_best(beams: _Beams, options: Tensor, values: Tensor, own: Cache, beam_
     ranked = torch.where(finished[..., None], beams.values[..., None], values)
     first_only = torch.arange(m, device=values.device) > 0
     ranked = ranked.masked_fill(finished[..., None] & first_only, float("-inf"))
-    order = ranked.flatten(1).sort(dim=-1, descending=True, stable=True)
-    kept, flat = order.values[:, :beam_size], order.indices[:, :beam_size]
+    ordered = ranked.flatten(1).sort(dim=-1, descending=True, stable=True)
+    kept, flat = ordered.values, ordered.indices
+    if orders_per_set:
+        sets = _item_sets(beams.selectable, options, finished).gather(1, flat)
+        surplus = _beyond_the_first(sets, orders_per_set).to(torch.uint8)
+        # A beam that does not exist never goes before one that does.
+        places = surplus.masked_fill(~kept.isfinite(), 2).argsort(dim=-1, stable=True)
+        kept, flat = kept.gather(1, places), flat.gather(1, places)
+    kept, flat = kept[:, :beam_size], flat[:, :beam_size]
     parent, option = flat // m, flat % m
     rows = torch.arange(b, device=values.device)[:, None]
     grew = kept.isfinite() & ~finished[rows, parent]
@@ -135,6 +153,54 @@ def _keep_best(beams: _Beams, options: Tensor, values: Tensor, own: Cache, beam_
         step_values=torch.cat([beams.step_values[rows, parent], scored[rows, parent][:, :, None]], 2),
         cache=_extend(beams.cache, own, (rows * k + parent).flatten(), option.flatten()),
     )
+
+
+def _item_sets(selectable: Tensor, options: Tensor, finished: Tensor) -> Tensor:
+    """Returns a number for the set of items of every extension, [b, k * m]: equal sets, equal numbers."""
+    n = selectable.shape[-1]
+    draw = torch.Generator().manual_seed(n)
+    code = torch.randint(-(2**62), 2**62, (n,), generator=draw).to(options.device)
+    used = ((~selectable) * code).sum(-1, keepdim=True)
+    return (used + code[options] * ~finished[..., None]).flatten(1)
+
+
+def _beyond_the_first(sets: Tensor, most: int) -> Tensor:
+    """Returns True, [b, f], where a set occurred `most` times before it in its row of sets, [b, f]."""
+    by_set = sets.sort(dim=-1, stable=True)
+    index = torch.arange(sets.shape[-1], device=sets.device).expand_as(sets)
+    begins = torch.ones_like(sets, dtype=torch.bool)
+    begins[:, 1:] = by_set.values[:, 1:] != by_set.values[:, :-1]
+    occurrence = index - index.masked_fill(~begins, 0).cummax(-1).values
+    return torch.zeros_like(begins).scatter(1, by_set.indices, occurrence >= most)
+
+
+@torch.no_grad()
+def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequences: Tensor) -> Tensor:
+    """Values every one-item extension of every prefix of given sequences.
+
+    Args:
+        evaluator: In eval mode.
+        requests: b requests, on the evaluator's device.
+        sequences: Candidate indices, [b, k, t]; -1 at the end of shorter lists.
+    Returns: [b, k, t, n]; -inf for what cannot be chosen, and past the end of a list.
+    """
+    vectors = evaluator.project(requests.static, requests.candidates)
+    b, k, slots = sequences.shape
+    n, rows = vectors.shape[1], torch.arange(b * k, device=vectors.device)
+    selectable = requests.mask[:, None, :].expand(b, k, n)
+    cache, columns = evaluator.empty_cache(b * k, vectors), []
+    for slot in range(slots):
+        options = (~selectable).to(torch.uint8).argsort(dim=-1, stable=True)[..., : max(n - slot, 1)]
+        logits, own = evaluator.step(gather_candidates(vectors, options).flatten(0, 1), cache, slot)
+        values = slot_value(logits, slot).unflatten(0, (b, k))
+        possible = selectable.gather(2, options) & (sequences[..., slot, None] >= 0)
+        values = values.masked_fill(~possible, float("-inf"))
+        columns.append(values.new_full((b, k, n), float("-inf")).scatter_(2, options, values))
+        chosen = sequences[..., slot, None]
+        option = (options == chosen).to(torch.uint8).argmax(-1)
+        cache = _extend(cache, own, rows, option.flatten())
+        selectable = selectable & (torch.arange(n, device=vectors.device) != chosen)
+    return torch.stack(columns, 2)
 
 
 def _extend(cache: Cache, own: Cache, prefix: Tensor, option: Tensor) -> Cache:

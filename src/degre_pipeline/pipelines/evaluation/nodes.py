@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from degre_pipeline.pipelines.evaluation import exact
 from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.judges import (
     EvaluatorJudge,
@@ -23,7 +24,12 @@ from degre_pipeline.pipelines.evaluation.quality import (
     true_levels,
 )
 from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
-from degre_pipeline.pipelines.evaluation.summary import agreement_rows, figures_by_request, summarise
+from degre_pipeline.pipelines.evaluation.summary import (
+    agreement_rows,
+    exact_rows,
+    figures_by_request,
+    summarise,
+)
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding
@@ -73,6 +79,31 @@ def judge_lists(
     return add_ranks(add_truth(judgements, optimum), requests, judges, config)
 
 
+def compare_with_all_lists(
+    request_tensors: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> pd.DataFrame:
+    """Returns the exact rank of every subject's list among all lists of some requests, by every judge."""
+    for trained in (mining_evaluator, external_evaluator):
+        check_encoding(trained, request_tensors)
+    requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
+    device = choose_device(config.device)
+    return exact.compare_with_all_lists(
+        requests,
+        {subject: evaluated_lists[subject] for subject in SUBJECTS},
+        {
+            "external": restore_evaluator(external_evaluator).to(device),
+            "mining": restore_evaluator(mining_evaluator).to(device),
+        },
+        truth_or_none(click_truth, requests),
+        config,
+    )
+
+
 def measure_evaluators(
     request_tensors: dict[str, Tensor],
     mining_evaluator: TrainedWeights,
@@ -99,12 +130,14 @@ def measure_evaluators(
 
 def summarise_evaluation(
     list_judgements: pd.DataFrame,
+    exact_judgements: pd.DataFrame,
     judge_agreement: pd.DataFrame,
     evaluator_quality: list[dict[str, Any]],
     config: EvaluationConfig,
 ) -> list[dict[str, Any]]:
     """Returns all figures as rows {subject, judge, metric, value, low, high}; None for what is unknown."""
     rows = summarise(figures_by_request(list_judgements, config), config)
+    rows += exact_rows(exact_judgements, config)
     rows += agreement_rows(judge_agreement, config)
     rows += [{**row, "low": None, "high": None} for row in evaluator_quality]
     # JSON has no NaN: what cannot be computed, such as R-AUC where all lists earned the same, is None.

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from .nodes import (
+    compare_with_all_lists,
     judge_lists,
     measure_evaluators,
     pick_examples,
@@ -37,6 +38,19 @@ def create_pipeline() -> Pipeline:
                 outputs=["list_judgements", "judge_agreement"],
             ),
             Node(
+                compare_with_all_lists,
+                name="compare_with_all_lists",
+                inputs=[
+                    "request_tensors",
+                    "evaluated_lists",
+                    "mining_evaluator",
+                    "external_evaluator",
+                    "click_truth",
+                    settings,
+                ],
+                outputs="exact_judgements",
+            ),
+            Node(
                 measure_evaluators,
                 name="measure_evaluators",
                 inputs=["request_tensors", "mining_evaluator", "external_evaluator", "click_truth", settings],
@@ -45,7 +59,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 summarise_evaluation,
                 name="summarise_evaluation",
-                inputs=["list_judgements", "judge_agreement", "evaluator_quality", settings],
+                inputs=[
+                    "list_judgements",
+                    "exact_judgements",
+                    "judge_agreement",
+                    "evaluator_quality",
+                    settings,
+                ],
                 outputs="metrics",
             ),
             Node(

@@ -9,7 +9,7 @@ from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.strategies import build_search
 from degre_pipeline.reranker.valuation import random_lists
 
 SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
@@ -26,11 +26,10 @@ def lists_of_subjects(
 
     The beam is the teacher's own search, as mined.
     """
+    search_lists = build_search(search)
     decide: Mapping[str, Callable[[Requests], Tensor]] = {
         "generator": lambda some: generator.greedy_decode(some.static, some.candidates, some.mask)[0],
-        "beam": lambda some: beam_search(
-            evaluator, some, beam_size=search.beam_size, top_k=search.top_k
-        ).sequences[:, 0],
+        "beam": lambda some: search_lists(evaluator, some).sequences[:, 0],
         "ranking_order": ranking_order,
         "random": lambda some: one_random_list(some, config.seed + 1),
         "exposed": lambda some: some.exposed.masked_fill(~some.exposed_mask, -1),

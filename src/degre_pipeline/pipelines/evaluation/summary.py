@@ -50,6 +50,19 @@ def _paired(figures: pd.DataFrame, judge: str, config: EvaluationConfig) -> list
     return rows + _estimated("generator", judge, "hr1_below_beam", short, config)
 
 
+def exact_rows(exact_judgements: pd.DataFrame, config: EvaluationConfig) -> list[Row]:
+    """Returns the exact hit rates among all lists, and the exact regret to the best of them, in clicks."""
+    rows: list[Row] = []
+    for (subject, judge), part in exact_judgements.groupby(["subject", "judge"], sort=False):
+        rank, lists = (part[name].to_numpy(np.int64) for name in ("rank", "lists"))
+        regret = (part["best_value"] - part["value"]).to_numpy(float)
+        rows += _estimated(str(subject), str(judge), "exact_regret", regret, config)
+        for percent in PERCENTS:
+            hit = hits(rank, lists, percent).astype(np.float64)
+            rows += _estimated(str(subject), str(judge), f"exact_hr{percent}", hit, config)
+    return rows
+
+
 def agreement_rows(agreement: pd.DataFrame, config: EvaluationConfig) -> list[Row]:
     """Returns the mean rank correlation of every two judges over random lists."""
     rows: list[Row] = []

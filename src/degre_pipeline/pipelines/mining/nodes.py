@@ -9,10 +9,11 @@ from degre_pipeline.datasets.shards import Shards
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
 from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
 from degre_pipeline.reranker.fingerprints import check_encoding, mined_from
+from degre_pipeline.reranker.fused_steps import fuse_steps, step_work
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.training import choose_device
+from degre_pipeline.reranker.strategies import build_search, requests_at_once
+from degre_pipeline.reranker.training import autocast, choose_device
 
 
 def mine_lookahead_sequences(
@@ -27,11 +28,12 @@ def mine_lookahead_sequences(
     check_encoding(mining_evaluator, request_tensors)
     requests = Requests.from_tensors(request_tensors)
     n = requests.mask.shape[1]
-    require(config.beam_size <= 10_000, "beam_size", config.beam_size, "1 to 10,000")
     require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
     device = choose_device(config.device)
     evaluator = restore_evaluator(mining_evaluator).to(device)
     rows = _rows_to_mine(requests, config)
+    steps = config.beam_size * (config.top_k or n) * requests.list_length
+    fuse_steps(evaluator, config.compile, step_work(evaluator) * steps * len(rows))
     parts = {f"part-{number:05d}": part for number, part in enumerate(rows.split(config.shard_size))}
     return Shards(
         fingerprint=f"{mined_from(request_tensors, mining_evaluator.weights)}-{config}",
@@ -69,15 +71,15 @@ def _mine(
     device: torch.device,
 ) -> dict[str, Tensor]:
     index_type = torch.int8 if requests.mask.shape[1] < 128 else torch.int32
-    found = [
-        beam_search(evaluator, batch.to(device), beam_size=config.beam_size, top_k=config.top_k)
-        for batch in requests.select(rows).batches(config.batch_size)
-    ]
+    search = build_search(config)
+    together = requests_at_once(config, requests.mask.shape[1], requests.list_length, device)
+    with autocast(device, config.bfloat16):
+        found = [search(evaluator, batch.to(device)) for batch in requests.select(rows).batches(together)]
     return {
         "row": rows,
         "sequences": _joined((f.sequences for f in found), config.beam_size, -1).to(index_type),
-        "values": _joined((f.values for f in found), config.beam_size, float("-inf")),
-        "step_values": _joined((f.step_values for f in found), config.beam_size, float("-inf")),
+        "values": _joined((f.values.float() for f in found), config.beam_size, float("-inf")),
+        "step_values": _joined((f.step_values.float() for f in found), config.beam_size, float("-inf")),
     }
 
 

@@ -1,6 +1,6 @@
 """The Lookahead Evaluator: the expected cumulative clicks of every prefix of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class LookaheadEvaluator(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(features.project.out_features)
         self.list_length, self.monotone = list_length, monotone
+        self.layer_step: Callable[..., tuple[Tensor, Tensor, Tensor]] = TransformerLayer.step
 
     def forward(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns the logits O, [b, t, L], of lists.
@@ -73,9 +74,12 @@ class LookaheadEvaluator(nn.Module):
         """
         x = vectors + self.slots()[slot]
         own: Cache = []
+        # A compiler makes code of its own for sizes of 0 and 1, which are too small to be worth it.
+        plain = min(*vectors.shape[:2], slot) < 2
+        layer_step = TransformerLayer.step if plain else self.layer_step
         for layer, (keys, values) in zip(self.layers, cache, strict=True):
             assert isinstance(layer, TransformerLayer)
-            x, key, value = layer.step(x, keys, values)
+            x, key, value = layer_step(layer, x, keys, values)
             own.append((key, value))
         return self._head(x), own
 

@@ -107,22 +107,31 @@ class TransformerLayer(nn.Module):
         Returns: Outputs [p, m, w]; keys and values of the alternatives themselves, [p, m, w] each.
         """
         query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
-        heads = (self.heads, query.shape[-1] // self.heads)
-        scale = 1 / math.sqrt(heads[1])
-        queries, own_keys, own_values = (part.unflatten(-1, heads) for part in (query, key, value))
-        own = (queries * own_keys).sum(-1, keepdim=True) * scale
-        if keys.shape[1] == 0:
-            mixed = own_values
-        else:
-            past_keys, past_values = self._split(keys), self._split(values)
-            past = (queries.transpose(1, 2) @ past_keys.transpose(-1, -2)).transpose(1, 2) * scale
-            weights = torch.cat([past, own], -1).softmax(-1)
-            mixed = (weights[..., :-1].transpose(1, 2) @ past_values).transpose(1, 2)
-            mixed = mixed + weights[..., -1:] * own_values
-        x = x + self.out(mixed.flatten(-2))
+        x = x + self.out(self._attend_to_prefix(query, key, value, keys, values))
         if memory is not None:
             x = x + self._attend_to_memory(x, memory, memory_mask)
         return x + self._feedforward(x), key, value
+
+    def _attend_to_prefix(
+        self, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor
+    ) -> Tensor:
+        """Mixes each alternative's own value, [p, m, w], with those of its prefix, [p, t, w].
+
+        A prefix has a handful of items, too few for matrix products: written out element by element,
+        which a compiler fuses into one loop.
+        """
+        if keys.shape[1] == 0:
+            return value
+        split = (self.heads, query.shape[-1] // self.heads)
+        query = query.unflatten(-1, split) / math.sqrt(split[1])
+        own = (query * key.unflatten(-1, split)).sum(-1)
+        past = (query.unsqueeze(2) * keys.unflatten(-1, split).unsqueeze(1)).sum(-1)
+        largest = torch.maximum(past.amax(2), own)
+        past, own = (past - largest.unsqueeze(2)).exp(), (own - largest).exp()
+        mixed = (past.unsqueeze(-1) * values.unflatten(-1, split).unsqueeze(1)).sum(2)
+        mixed = mixed + own.unsqueeze(-1) * value.unflatten(-1, split)
+        normal: Tensor = mixed / (past.sum(2) + own).unsqueeze(-1)
+        return normal.flatten(-2)
 
     def _split(self, rows: Tensor) -> Tensor:
         heads: Tensor = rows.unflatten(-1, (self.heads, -1))

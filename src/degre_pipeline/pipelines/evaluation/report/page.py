@@ -72,10 +72,11 @@ def _counts(judgements: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table]:
+def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table | None]:
     return {
         "headline_table": tables.headline_table(estimates),
         "hit_table": tables.hit_table(estimates),
+        "exact_table": tables.exact_table(estimates),
         "distillation_table": tables.distillation_table(estimates),
         "quality_table": tables.quality_table(estimates),
         "agreement_table": tables.agreement_table(estimates),

@@ -138,6 +138,32 @@ def _hit_cell(estimates: Estimates, subject: str, judge: str, metric: str) -> Ce
     return Cell(number(found.value), interval(found, 2)) if found is not None else Cell(MISSING)
 
 
+EXACT_METRICS = {
+    "exact_hr1": "HR@1%",
+    "exact_hr3": "HR@3%",
+    "exact_hr10": "HR@10%",
+    "exact_regret": "regret",
+}
+
+
+def exact_table(estimates: Estimates) -> Table | None:
+    """Returns hit rates among all lists and the regret to the best of them; None where none were searched."""
+    judges = [
+        judge for judge in judges_of_lists(estimates) if ("generator", judge, "exact_regret") in estimates
+    ]
+    if not judges:
+        return None
+    rows = [
+        Row(
+            SUBJECT_LABELS[subject],
+            [_cell(estimates.get((subject, judge, metric))) for judge in judges for metric in EXACT_METRICS],
+        )
+        for subject in subjects_of(estimates)
+    ]
+    groups = [(JUDGE_LABELS[judge], len(EXACT_METRICS)) for judge in judges]
+    return Table("list", list(EXACT_METRICS.values()) * len(judges), rows, groups)
+
+
 def distillation_table(estimates: Estimates) -> Table:
     """Returns how far the generator's HR@1% stays below the beam search's, by judge."""
     rows = [
