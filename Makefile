@@ -70,6 +70,10 @@ test: lint ## Set up if needed, then all checks and the quick tests
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
 	$(BIN)/pytest -m 'slow and not gpu' $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.installed ## Measure how fast the science is, as ratios: benchmarks/results.json (ARGS="mining --repeats 9")
+	$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Style, format and types, without the tests
 	$(BIN)/ruff check .

@@ -106,11 +106,13 @@ class TransformerLayer(nn.Module):
             memory_mask: True for real rows of the memory, [p, n].
         Returns: Outputs [p, m, w]; keys and values of the alternatives themselves, [p, m, w] each.
         """
-        query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
-        x = x + self.out(self._attend_to_prefix(query, key, value, keys, values))
+        projected = _product_then_bias(self.query_key_value, self.attention_norm(x))
+        query, key, value = projected.chunk(3, -1)
+        x = x + _product_then_bias(self.out, self._attend_to_prefix(query, key, value, keys, values))
         if memory is not None:
             x = x + self._attend_to_memory(x, memory, memory_mask)
-        return x + self._feedforward(x), key, value
+        hidden = functional.gelu(_product_then_bias(self.expand, self.feedforward_norm(x)))
+        return x + _product_then_bias(self.contract, hidden), key, value
 
     def _attend_to_prefix(
         self, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor
@@ -154,3 +156,11 @@ class TransformerLayer(nn.Module):
         attended = self.dropout(self.memory_out(mixed.transpose(1, 2).flatten(2)))
         ungrouped: Tensor = attended.unflatten(1, (groups, -1)).flatten(0, 1)
         return ungrouped
+
+
+def _product_then_bias(linear: nn.Linear, x: Tensor) -> Tensor:
+    """Returns the linear map of x with its bias added last, where a compiler fuses it into what follows.
+
+    Together they would first copy the bias to every row, a tenth of a search's time.
+    """
+    return functional.linear(x, linear.weight) + linear.bias

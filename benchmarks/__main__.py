@@ -1,0 +1,49 @@
+"""Runs the benchmarks, prints their figures and stores them in `benchmarks/results.json`."""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from benchmarks import decode, exact, growth, mining
+from benchmarks.timing import Figures
+
+RESULTS = Path(__file__).with_name("results.json")
+GROUPS: Mapping[str, Callable[[int], Figures]] = {
+    "mining": mining.measure,
+    "exact": exact.measure,
+    "decode": decode.measure,
+    "growth": growth.measure,
+}
+
+
+def main() -> None:
+    """Measure the chosen groups; figures of the others stay as they are stored."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; all by default")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; the median is reported (default: 5)")
+    options = parser.parse_args()
+    unknown = sorted(set(options.groups) - set(GROUPS))
+    if unknown or options.repeats < 1:
+        parser.error(f"{unknown or options.repeats} given; allowed: groups {list(GROUPS)}, 1 repeat or more")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
+    for name in options.groups or GROUPS:
+        figures = GROUPS[name](options.repeats)
+        for figure, samples in figures.items():
+            found = samples.summary()
+            spread = f"[{found['low']:.3f}, {found['high']:.3f}]"
+            print(f"{figure:42} {found['median']:10.3f} {found['unit']:11}{spread}")
+        _store(figures)
+
+
+def _store(figures: Figures) -> None:
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    stored |= {name: figure.summary() for name, figure in figures.items()}
+    RESULTS.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
