@@ -166,6 +166,54 @@ class TestSteps:
         assert mean_loss(Scalar().train(), loss_of, numbers(5), settings(batch_size=2)) == pytest.approx(2.0)
 
 
+class TestAccumulation:
+    def test_the_loss_curve_is_that_of_whole_batches(self, make_requests, make_evaluator) -> None:
+        curves, calls = [], []
+        for accumulate in (1, 2, 4):
+            sizes: list[int] = []
+
+            def loss_of(model: nn.Module, requests, sizes=sizes) -> Tensor:
+                if model.training:
+                    sizes.append(len(requests))
+                return evaluator_loss(model, requests)
+
+            config = settings(epochs=4, batch_size=8, accumulate=accumulate, learning_rate=1e-2)
+            data = make_requests(24), make_requests(8, seed=1)
+            history = fit(make_evaluator(dropout=0.0), loss_of, *data, config, label="x")
+            curves.append([row[name] for row in history for name in ("training_loss", "validation_loss")])
+            calls.append(sizes)
+
+        assert curves[1] == pytest.approx(curves[0], rel=1e-6)
+        assert curves[2] == pytest.approx(curves[0], rel=1e-6)
+        assert calls == [[8] * 12, [4] * 24, [2] * 48]
+
+    def test_a_batch_of_all_requests_is_rounded_down_to_equal_parts(self) -> None:
+        seen: list[int] = []
+
+        def loss_of(model: nn.Module, batch: Numbers) -> Tensor:
+            if model.training:
+                seen.append(len(batch))
+            return model.value**2
+
+        config = settings(epochs=1, batch_size=12, accumulate=3)
+        fit(Scalar(1.0), loss_of, numbers(8), numbers(2), config, label="x")
+
+        assert seen == [2, 2, 2]
+
+    def test_parts_must_be_equal(self) -> None:
+        with pytest.raises(ValueError, match="accumulate is 3; allowed: a divisor of batch_size 4"):
+            settings(batch_size=4, accumulate=3)
+        with pytest.raises(ValueError, match="number of training requests is 1; allowed: 2 or more"):
+            fit(
+                Scalar(),
+                climbing(1.0),
+                numbers(1),
+                numbers(1),
+                settings(batch_size=2, accumulate=2),
+                label="x",
+            )
+
+
 class TestSchedules:
     def rates(self, **changes: object) -> list[float]:
         history = fit(Scalar(), climbing(99.0), numbers(4), numbers(2), settings(**changes), label="x")

@@ -32,9 +32,7 @@ def replicated(model: nn.Module, device: torch.device) -> nn.Module:
     if ranks() == 1:
         return model
     devices = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(
-        model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
 
 @contextmanager
