@@ -64,7 +64,7 @@ class Training:
     def run(
         self, checkpoint: InMemory | None, config: TrainingConfig = CONFIG, killed_at: int | None = None
     ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-        """Returns weights and history without seconds; `killed_at` counts losses, also those of validation."""
+        """Returns weights and history without seconds; `killed_at` counts losses, validation's too."""
         self.calls = 0
 
         def loss_of(model: nn.Module, requests: Any) -> Tensor:
@@ -171,15 +171,16 @@ def test_without_resume_nothing_is_kept_or_continued(training: Training, uninter
 def test_the_uninterrupted_training_of_these_tests_stops_early_and_has_a_best_epoch(uninterrupted) -> None:
     losses = [row["validation_loss"] for row in uninterrupted[1]]
 
-    assert 3 < len(losses)
+    assert len(losses) > 3
     assert losses.index(min(losses)) < len(losses) - 1
 
 
-class TestIdentity:
-    data = {"clicks": torch.zeros(3)}
+DATA = {"clicks": torch.zeros(3)}
 
+
+class TestIdentity:
     def identity(self, config: TrainingConfig = CONFIG, width: int = 8, **data: Tensor) -> dict[str, str]:
-        return identity_of(config, CPU, {"model": {"width": width}}, {**self.data, **data}, self.data)
+        return identity_of(config, CPU, {"model": {"width": width}}, {**DATA, **data}, DATA)
 
     def test_is_the_same_for_the_same(self) -> None:
         assert self.identity() == self.identity(
@@ -205,6 +206,6 @@ class TestIdentity:
         monkeypatch.setattr(torch, "__version__", "0")
         monkeypatch.setattr("degre_pipeline.reranker.checkpoints.ranks", lambda: 2)
         monkeypatch.setattr("degre_pipeline.reranker.checkpoints._code", lambda: "other")
-        other = identity_of(CONFIG, torch.device("meta"), {"model": {"width": 8}}, self.data, self.data)
+        other = identity_of(CONFIG, torch.device("meta"), {"model": {"width": 8}}, DATA, DATA)
 
         assert {name for name in one if one[name] != other[name]} == {"code", "torch", "device", "processes"}

@@ -207,9 +207,10 @@ def _put_back(state: State, course: Course, parts: Parts) -> None:
     groups = [{**group, "betas": tuple(group["betas"])} for group in facts["optimizer"]]
     parts.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     parts.schedule.load_state_dict(dict(facts["schedule"]))
-    torch.set_rng_state(tensors["random.cpu"][rank()])
+    # Clones, because PyTorch crashes when a generator's state begins within the memory of another tensor.
+    torch.set_rng_state(tensors["random.cpu"][rank()].clone())
     if parts.device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"][rank()], parts.device)
+        torch.cuda.set_rng_state(tensors["random.cuda"][rank()].clone(), parts.device)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
