@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import decode, exact, growth, mining
+from benchmarks import decode, exact, growth, mining, training
 from benchmarks.timing import Figures
 
 RESULTS = Path(__file__).with_name("results.json")
 GROUPS: Mapping[str, Callable[[int], Figures]] = {
     "mining": mining.measure,
     "exact": exact.measure,
+    "training": training.measure,
     "decode": decode.measure,
     "growth": growth.measure,
 }

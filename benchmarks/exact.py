@@ -4,8 +4,8 @@ import torch
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
+from degre_pipeline.reranker.compilation import fuse_steps
 from degre_pipeline.reranker.exact_search import all_list_values, tree_size
-from degre_pipeline.reranker.fused_steps import fuse_steps
 from degre_pipeline.reranker.models.evaluator import prefix_values
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import beam_expansions

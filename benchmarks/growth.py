@@ -8,8 +8,8 @@ import torch
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
+from degre_pipeline.reranker.compilation import fuse_steps
 from degre_pipeline.reranker.configs import MiningConfig
-from degre_pipeline.reranker.fused_steps import fuse_steps
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import requests_at_once

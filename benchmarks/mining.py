@@ -6,9 +6,9 @@ from torch import Tensor
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
 from degre_pipeline.reranker.batching import Requests, gather_candidates
+from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import MiningConfig
 from degre_pipeline.reranker.exact_search import ROWS
-from degre_pipeline.reranker.fused_steps import fuse_steps, step_work
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, slot_value
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import beam_expansions, requests_at_once

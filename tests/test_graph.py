@@ -12,6 +12,8 @@ import project_runs
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "pipelines.txt"
 REFRESH = "python tests/test_graph.py"
+WRITTEN_BY_THE_RUNNING_NODE = {"training_checkpoints"}
+"""Kept for the next run of the same node, and so an input that no node returns."""
 
 
 def registered() -> dict[str, Pipeline]:
@@ -65,7 +67,8 @@ def test_a_node_is_named_after_its_function_and_its_pipeline(pipelines: dict[str
 def test_pipelines_follow_one_another(pipelines: dict[str, Pipeline]) -> None:
     made: set[str] = set()
     for name in project_runs.PIPELINES:
-        assert {given for given in pipelines[name].inputs() if not is_parameter(given)} <= made, name
+        needed = {given for given in pipelines[name].inputs() if not is_parameter(given)}
+        assert needed <= made | WRITTEN_BY_THE_RUNNING_NODE, name
         made |= pipelines[name].all_outputs()
 
 
@@ -80,7 +83,7 @@ def test_all_data_that_crosses_a_pipeline_is_in_the_catalog(
 def test_every_entry_of_the_catalog_is_written_by_a_node(
     pipelines: dict[str, Pipeline], catalog: dict[str, dict[str, object]]
 ) -> None:
-    assert set(catalog) <= pipelines["__default__"].all_outputs()
+    assert set(catalog) - pipelines["__default__"].all_outputs() == WRITTEN_BY_THE_RUNNING_NODE
 
 
 def test_every_result_that_no_node_reads_is_kept(

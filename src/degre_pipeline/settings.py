@@ -8,20 +8,21 @@ from degre_pipeline.hooks import (
     MetricsHook,
     MlflowRunHook,
     ProvenanceHook,
+    TrainingProcessesHook,
     UnreadParametersHook,
+    writes_here,
 )
 
 # Kedro and kedro-mlflow still call it by its old name, and every command would tell.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-# Hooks say themselves which of them comes first, so the order here means nothing.
+# Hooks say themselves which of them comes first, so the order here means nothing. Of the processes that
+# torchrun starts, the first one records the run.
+_RECORDING = (MlflowRunHook, ProvenanceHook, MetricsHook, ArtifactsHook, ClosingTableHook)
 HOOKS = (
     UnreadParametersHook(),
-    MlflowRunHook(),
-    ProvenanceHook(),
-    MetricsHook(),
-    ArtifactsHook(),
-    ClosingTableHook(),
+    TrainingProcessesHook(),
+    *(hook() for hook in _RECORDING if writes_here()),
 )
 
 # MlflowRunHook stands in for kedro-mlflow's hook; usage reports are off for everybody; kedro-viz's hooks warn

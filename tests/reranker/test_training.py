@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from degre_pipeline.reranker import training
+from degre_pipeline.reranker import compilation
 from degre_pipeline.reranker.configs import TrainingConfig
 from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.training import NotANumberError, choose_device, fit, mean_loss
+from degre_pipeline.reranker.training import NotANumberError, autocast, choose_device, fit, mean_loss
 
 Loss = Callable[[nn.Module, "Numbers"], Tensor]
 
@@ -149,16 +150,13 @@ class TestSteps:
 
     def test_the_gradient_is_clipped(self) -> None:
         norms: list[float] = []
-
-        def loss_of(model: nn.Module, batch: Numbers) -> Tensor:
-            if model.training and model.value.grad is not None:
-                norms.append(abs(model.value.grad.item()))
-            return 1000 * model.value
-
+        model = Scalar()
+        hook = register_optimizer_step_pre_hook(lambda *_: norms.append(abs(model.value.grad.item())))
         config = settings(epochs=3, batch_size=4, gradient_clip=0.25)
-        fit(Scalar(), loss_of, numbers(4), numbers(1), config, label="x")
+        fit(model, lambda model, batch: 1000 * model.value, numbers(4), numbers(1), config, label="x")
+        hook.remove()
 
-        assert norms == pytest.approx([0.25, 0.25])
+        assert norms == pytest.approx([0.25] * 3)
 
     def test_validation_is_a_mean_over_requests_in_eval_mode(self) -> None:
         def loss_of(model: nn.Module, batch: Numbers) -> Tensor:
@@ -166,6 +164,54 @@ class TestSteps:
             return batch.request_id.float().mean()
 
         assert mean_loss(Scalar().train(), loss_of, numbers(5), settings(batch_size=2)) == pytest.approx(2.0)
+
+
+class TestAccumulation:
+    def test_the_loss_curve_is_that_of_whole_batches(self, make_requests, make_evaluator) -> None:
+        curves, calls = [], []
+        for accumulate in (1, 2, 4):
+            sizes: list[int] = []
+
+            def loss_of(model: nn.Module, requests, sizes=sizes) -> Tensor:
+                if model.training:
+                    sizes.append(len(requests))
+                return evaluator_loss(model, requests)
+
+            config = settings(epochs=4, batch_size=8, accumulate=accumulate, learning_rate=1e-2)
+            data = make_requests(24), make_requests(8, seed=1)
+            history = fit(make_evaluator(dropout=0.0), loss_of, *data, config, label="x")
+            curves.append([row[name] for row in history for name in ("training_loss", "validation_loss")])
+            calls.append(sizes)
+
+        assert curves[1] == pytest.approx(curves[0], rel=1e-6)
+        assert curves[2] == pytest.approx(curves[0], rel=1e-6)
+        assert calls == [[8] * 12, [4] * 24, [2] * 48]
+
+    def test_a_batch_of_all_requests_is_rounded_down_to_equal_parts(self) -> None:
+        seen: list[int] = []
+
+        def loss_of(model: nn.Module, batch: Numbers) -> Tensor:
+            if model.training:
+                seen.append(len(batch))
+            return model.value**2
+
+        config = settings(epochs=1, batch_size=12, accumulate=3)
+        fit(Scalar(1.0), loss_of, numbers(8), numbers(2), config, label="x")
+
+        assert seen == [2, 2, 2]
+
+    def test_parts_must_be_equal(self) -> None:
+        with pytest.raises(ValueError, match="accumulate is 3; allowed: a divisor of batch_size 4"):
+            settings(batch_size=4, accumulate=3)
+        with pytest.raises(ValueError, match="number of training requests is 1; allowed: 2 or more"):
+            fit(
+                Scalar(),
+                climbing(1.0),
+                numbers(1),
+                numbers(1),
+                settings(batch_size=2, accumulate=2),
+                label="x",
+            )
 
 
 class TestSchedules:
@@ -242,7 +288,7 @@ class TestDevices:
         cpu = torch.device("cpu")
 
         for switch, dtype in (("auto", torch.float32), ("off", torch.float32), ("on", torch.bfloat16)):
-            with training.autocast(cpu, switch):
+            with autocast(cpu, switch):
                 assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
     def test_bfloat16_trains(self, make_requests, make_evaluator) -> None:
@@ -270,22 +316,22 @@ class TestCompiling:
     def test_is_off_on_the_cpu_unless_asked_for(self) -> None:
         model = Scalar()
 
-        assert training.compiled(model, "auto", torch.device("cpu")) is model
-        assert training.compiled(model, "off", torch.device("cuda")) is model
+        assert compilation.compiled(model, "auto", torch.device("cpu")) is model
+        assert compilation.compiled(model, "off", torch.device("cuda")) is model
 
     def test_trains_uncompiled_where_there_is_no_compiler(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(training.shutil, "which", lambda name: None)
+        monkeypatch.setattr(compilation.shutil, "which", lambda name: None)
         model = Scalar()
 
-        assert training.compiled(model, "on", torch.device("cpu")) is model
+        assert compilation.compiled(model, "on", torch.device("cpu")) is model
         assert (
             len(fit(model, climbing(99.0), numbers(2), numbers(1), settings(compile="on"), label="x")) == 10
         )
 
     def test_compiles_where_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
-            training.shutil, "which", lambda name: "/usr/bin/c++" if name == "clang++" else None
+            compilation.shutil, "which", lambda name: "/usr/bin/c++" if name == "clang++" else None
         )
-        monkeypatch.setattr(training.torch, "compile", nn.Sequential)
+        monkeypatch.setattr(compilation.torch, "compile", nn.Sequential)
 
-        assert isinstance(training.compiled(Scalar(), "on", torch.device("cpu")), nn.Sequential)
+        assert isinstance(compilation.compiled(Scalar(), "on", torch.device("cpu")), nn.Sequential)

@@ -1,8 +1,18 @@
 """How things are stored: the catalog's own dataset classes. Nothing here is pickled."""
 
+from .checkpoints import CheckpointFolder
+from .checkpoints_dataset import CheckpointsDataset
 from .model_dataset import ModelDataset
 from .shards import LoadedShards, Shards
 from .shards_dataset import ShardsDataset
 from .tensors_dataset import TensorsDataset
 
-__all__ = ["LoadedShards", "ModelDataset", "Shards", "ShardsDataset", "TensorsDataset"]
+__all__ = [
+    "CheckpointFolder",
+    "CheckpointsDataset",
+    "LoadedShards",
+    "ModelDataset",
+    "Shards",
+    "ShardsDataset",
+    "TensorsDataset",
+]

@@ -5,6 +5,7 @@ from .closing_table import ClosingTableHook
 from .metrics import MetricsHook
 from .mlflow_run import MlflowRunHook
 from .provenance import ProvenanceHook
+from .training_processes import TrainingProcessesHook, writes_here
 from .unread_parameters import UnreadParametersHook
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "MetricsHook",
     "MlflowRunHook",
     "ProvenanceHook",
+    "TrainingProcessesHook",
     "UnreadParametersHook",
+    "writes_here",
 ]

@@ -144,7 +144,8 @@ class TrainingConfig:
 
     Attributes:
         epochs: Most passes over the training requests.
-        batch_size: Requests a step.
+        batch_size: Requests a step, over all processes.
+        accumulate: Equal parts of a step's requests that are computed one after another, to save memory.
         learning_rate: Rate of Adam; the peak when the schedule is `one_cycle`.
         schedule: `constant` (the paper) or `one_cycle`.
         weight_decay: Decoupled weight decay.
@@ -154,11 +155,15 @@ class TrainingConfig:
         bfloat16: Autocast to bfloat16: `auto` (on CUDA only), `on` or `off`.
         compile: `torch.compile`: `auto` (on CUDA only), `on` (not without a C++ compiler) or `off`.
         seed: Of weights, order and dropout.
+        resume: Continues a training of the same settings, data and code that was interrupted, and does not
+            repeat a finished one. Off begins anew and keeps no checkpoints.
+        checkpoint_every_steps: Steps of an epoch between two checkpoints; 0: only when an epoch ends.
     Source: DeGRe (arXiv 2605.25749), 5.1.4: Adam, 5e-4, 1,024.
     """
 
     epochs: int = 20
     batch_size: int = 1024
+    accumulate: int = 1
     learning_rate: float = 5e-4
     schedule: Schedule = "constant"
     weight_decay: float = 0.0
@@ -168,11 +173,21 @@ class TrainingConfig:
     bfloat16: Switch = "auto"
     compile: Switch = "auto"
     seed: int = 0
+    resume: bool = True
+    checkpoint_every_steps: int = 200
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "accumulate", "patience"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        require(
+            self.batch_size % self.accumulate == 0,
+            "accumulate",
+            self.accumulate,
+            f"a divisor of batch_size {self.batch_size}",
+        )
+        every = self.checkpoint_every_steps
+        require(every >= 0, "checkpoint_every_steps", every, "0 (at the ends of epochs) or more")
         for name in ("learning_rate", "gradient_clip"):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")

@@ -58,6 +58,11 @@ class MinedRequests:
             self.step_values.to(device),
         )
 
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Returns a flat dict of all that is learned from."""
+        own = {"sequences": self.sequences, "values": self.values, "step_values": self.step_values}
+        return {**self.requests.to_tensors(), **own}
+
     def one_sequence(self, weights: Tensor) -> MinedRequests:
         """Returns one sequence of each request, drawn in proportion to its weight, [b, k]."""
         rows, drawn = torch.arange(len(self), device=weights.device)[:, None], weights.multinomial(1)

@@ -1,22 +1,28 @@
 """One training loop for every model: batch, forward, backward, clip, step, validate, keep the best."""
 
 import copy
-import importlib.util
-import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from degre_pipeline.reranker.checkpoints import Checkpoint, Course, History, Parts, keep, take_up
+from degre_pipeline.reranker.compilation import compiled
 from degre_pipeline.reranker.configs import Switch, TrainingConfig, require
-
-logger = logging.getLogger(__name__)
+from degre_pipeline.reranker.distributed import (
+    gathered,
+    gradients_exchanged,
+    own_gpu,
+    rank,
+    ranks,
+    replicated,
+    summed,
+)
 
 
 class Examples(Protocol):
@@ -37,8 +43,6 @@ class Examples(Protocol):
 
 
 E = TypeVar("E", bound=Examples)
-Loss = Callable[[Any, Any], Tensor]
-History = list[dict[str, float]]
 
 
 class NotANumberError(ArithmeticError):
@@ -54,6 +58,7 @@ def fit(
     *,
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Trains in place and leaves the model with the weights of its best validation loss, in eval mode.
 
@@ -65,13 +70,19 @@ def fit(
         config: Epochs, rate, device and so on.
         label: Name on the progress bar.
         measure: Further figures of the model after each epoch.
+        checkpoint: Where the state of this training is kept. What is found there is continued to the same
+            weights and history as without the interruption, or, if it had finished, not done again.
     Returns: One row an epoch: epoch, training_loss, validation_loss, learning_rate, seconds and what
         `measure` gave.
     Raises: NotANumberError: If a loss is not finite; names the step and the request ids, or the epoch when it
-        is the validation loss.
+        is the validation loss. ValueError: If a batch cannot be divided among processes and parts.
     """
-    with seeded(config.seed):
-        return _run(model, loss_of, training, validation, config, label=label, measure=measure)
+    kept = checkpoint if config.resume else None
+    # Each process has a dropout of its own.
+    with seeded(config.seed + rank()):
+        return _run(
+            model, loss_of, training, validation, config, label=label, measure=measure, checkpoint=kept
+        )
 
 
 @contextmanager
@@ -91,89 +102,108 @@ def _run(
     *,
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None,
+    checkpoint: Checkpoint | None,
 ) -> History:
     """Runs the loop of `fit`: batch, forward, backward, clip, step, validate, keep the best."""
     device = choose_device(config.device)
     model.to(device)
-    forward = compiled(model, config.compile, device)
+    forward = replicated(compiled(model, config.compile, device), device)
     order = torch.Generator().manual_seed(config.seed)
+    batch_size = _batch_size(config, len(training))
+    steps = len(training) // batch_size
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,
     )
-    batch_size = min(config.batch_size, len(training))
-    steps = len(training) // batch_size
     schedule = _schedule(optimizer, config, steps)
-    history: History = []
-    best, best_weights, waited = math.inf, copy.deepcopy(model.state_dict()), 0
-    progress = tqdm(total=steps * config.epochs, desc=label, unit="step", mininterval=1.0)
-    for epoch in range(1, config.epochs + 1):
-        started, total = time.perf_counter(), torch.zeros((), device=device)
+    parts, course = Parts(model, optimizer, schedule, device), Course.start(order.get_state(), device)
+    take_up(checkpoint, course, parts, label=label)
+    progress = tqdm(
+        total=steps * config.epochs,
+        initial=(course.epoch - 1) * steps + course.step,
+        desc=label,
+        unit="step",
+        mininterval=1.0,
+        disable=course.finished or rank() > 0,
+    )
+    while not course.finished:
+        started = time.perf_counter() - course.seconds
         model.train()
-        for step, rows in enumerate(torch.randperm(len(training), generator=order).split(batch_size)[:steps]):
-            batch = training.select(rows).to(device)
-            with autocast(device, config.bfloat16):
-                loss = loss_of(forward, batch)
-            if not bool(loss.isfinite()):
-                raise NotANumberError(_explain(label, float(loss.detach()), epoch, step, batch))
+        order.set_state(course.order)
+        batches = torch.randperm(len(training), generator=order).split(batch_size)[:steps]
+        for step in range(course.step, steps):
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            shares = batches[step].chunk(ranks() * config.accumulate)[rank() :: ranks()]
+            for place, rows in enumerate(shares, start=1):
+                batch = training.select(rows).to(device)
+                with gradients_exchanged(forward, now=place == len(shares)):
+                    with autocast(device, config.bfloat16):
+                        loss = loss_of(forward, batch)
+                    if not bool(loss.isfinite()):
+                        raise NotANumberError(
+                            _explain(label, float(loss.detach()), course.epoch, step, batch)
+                        )
+                    (loss / len(shares)).backward()
+                course.total += loss.detach() / len(shares)
             nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             optimizer.step()
-            rate = float(schedule.get_last_lr()[0])
+            course.rate = float(schedule.get_last_lr()[0])
             schedule.step()
-            total += loss.detach()
             progress.update()
+            course.step = step + 1
+            if config.checkpoint_every_steps and course.step % config.checkpoint_every_steps == 0:
+                course.seconds = time.perf_counter() - started
+                keep(checkpoint, course, parts)
         validation_loss = mean_loss(model, loss_of, validation, config)
-        if not math.isfinite(validation_loss):
-            raise NotANumberError(
-                f"{label}: validation loss is {validation_loss} after epoch {epoch}; allowed: finite"
-            )
+        _require_finite(validation_loss, f"{label}: validation loss", f"after epoch {course.epoch}")
         row = {
-            "epoch": float(epoch),
-            "training_loss": float(total) / steps,
+            "epoch": float(course.epoch),
+            "training_loss": float(gathered(course.total).mean()) / steps,
             "validation_loss": validation_loss,
-            "learning_rate": rate,
+            "learning_rate": course.rate,
             "seconds": time.perf_counter() - started,
             **(measure(model) if measure else {}),
         }
-        history.append(row)
-        progress.set_postfix(epoch=epoch, train=f"{row['training_loss']:.4f}", valid=f"{validation_loss:.4f}")
-        waited = 0 if validation_loss < best else waited + 1
-        if validation_loss < best:
-            best, best_weights = validation_loss, copy.deepcopy(model.state_dict())
-        if waited >= config.patience:
-            break
+        course.history.append(row)
+        progress.set_postfix(
+            epoch=course.epoch, train=f"{row['training_loss']:.4f}", valid=f"{validation_loss:.4f}"
+        )
+        if course.epochs_waited == 0:
+            course.best_weights = copy.deepcopy(model.state_dict())
+        course.finished = course.epoch == config.epochs or course.epochs_waited >= config.patience
+        course.end_epoch(order.get_state())
+        keep(checkpoint, course, parts)
     progress.close()
-    model.load_state_dict(best_weights)
+    model.load_state_dict(course.best_weights)
     model.eval()
-    return history
+    return course.history
 
 
 @torch.no_grad()
 def mean_loss(
     model: nn.Module, loss_of: Callable[[nn.Module, E], Tensor], examples: E, config: TrainingConfig
 ) -> float:
-    """Returns the mean loss over all examples, in eval mode."""
+    """Returns the mean loss over all examples, in eval mode; each process takes its share of the batches."""
     device = choose_device(config.device)
     model.eval()
     total = 0.0
-    for start in range(0, len(examples), config.batch_size):
+    for start in range(rank() * config.batch_size, len(examples), ranks() * config.batch_size):
         batch = examples.select(slice(start, start + config.batch_size)).to(device)
         with autocast(device, config.bfloat16):
             total += float(loss_of(model, batch)) * len(batch)
-    return total / len(examples)
+    return summed(total) / len(examples)
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device of a setting; `auto` is CUDA when there is one.
+    """Returns the device of a setting; `auto` is CUDA when there is one, a GPU for each process.
 
-    Raises: ValueError: If the name is no device or CUDA is asked for and absent.
+    Raises: ValueError: If the name is no device, if CUDA is asked for and absent, or if one GPU is named for
+        several processes.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return own_gpu() if torch.cuda.is_available() else torch.device("cpu")
     allowed = "auto, cpu, cuda, cuda:0, …"
     try:
         device = torch.device(name)
@@ -185,7 +215,8 @@ def choose_device(name: str) -> torch.device:
         name,
         "auto or cpu: no CUDA GPU was found",
     )
-    return device
+    require(device.index is None or ranks() == 1, "device", name, f"auto, cpu or cuda in {ranks()} processes")
+    return own_gpu() if device.type == "cuda" and device.index is None else device
 
 
 def autocast(device: torch.device, bfloat16: Switch) -> torch.autocast:
@@ -194,23 +225,17 @@ def autocast(device: torch.device, bfloat16: Switch) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def compiled(model: nn.Module, switch: Switch, device: torch.device) -> nn.Module:
-    """Returns the model, compiled when asked for; `auto` compiles on CUDA only.
-
-    On two CPU cores compiling took 45 s and made training 1.15 times as fast, so `auto` does not.
-    Falls back to the plain model, with a message, where no C++ compiler is found.
-    """
-    if switch == "off" or (switch == "auto" and device.type != "cuda"):
-        return model
-    if not any(map(shutil.which, ("g++", "clang++", "cl"))) or not _has_kernels(device):
-        logger.warning("compile is %r but no compiler or Triton was found; training is uncompiled", switch)
-        return model
-    return torch.compile(model)  # type: ignore[return-value]
-
-
-def _has_kernels(device: torch.device) -> bool:
-    """Returns whether the code generator of a device is installed: Triton for CUDA."""
-    return device.type != "cuda" or importlib.util.find_spec("triton") is not None
+def _batch_size(config: TrainingConfig, examples: int) -> int:
+    """Returns the requests of a step: as set, or all there are, divisible among processes and parts."""
+    shares = ranks() * config.accumulate
+    require(
+        config.batch_size % shares == 0,
+        "batch_size",
+        config.batch_size,
+        f"a multiple of {shares}: {ranks()} processes times accumulate {config.accumulate}",
+    )
+    require(examples >= shares, "number of training requests", examples, f"{shares} or more, one a share")
+    return min(config.batch_size, examples // shares * shares)
 
 
 def _schedule(
@@ -222,6 +247,11 @@ def _schedule(
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=total, pct_start=0.2
     )
+
+
+def _require_finite(loss: float, name: str, moment: str) -> None:
+    if not math.isfinite(loss):
+        raise NotANumberError(f"{name} is {loss} {moment}; allowed: finite")
 
 
 def _explain(label: str, loss: float, epoch: int, step: int, batch: Examples) -> str:

@@ -1,19 +1,20 @@
 """Trains the evaluator that mines and the external one that only judges, on disjoint requests."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.checkpoints import Checkpoints, identity_of
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.training import fit, seeded
+from degre_pipeline.reranker.training import choose_device, fit, seeded
 
 
 def train_mining_evaluator(
@@ -22,11 +23,15 @@ def train_mining_evaluator(
     model: EvaluatorConfig,
     training: TrainingConfig,
     lists_without_clicks: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
-    """Returns the evaluator that guides the search, and its training history."""
+    """Returns the evaluator that guides the search, and its training history.
+
+    With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
+    """
     requests = _requests(request_tensors, lists_without_clicks)
     encoding = encoding_of(request_tensors)
-    return _train(requests, encoding, feature_space, model, training, role="mining")
+    return _train(requests, encoding, feature_space, model, training, checkpoints, role="mining")
 
 
 def train_external_evaluator(
@@ -36,12 +41,13 @@ def train_external_evaluator(
     training: TrainingConfig,
     external_seed: int,
     lists_without_clicks: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
     requests = _requests(request_tensors, lists_without_clicks)
     training, encoding = replace(training, seed=external_seed), encoding_of(request_tensors)
-    return _train(requests, encoding, feature_space, model, training, role="external")
+    return _train(requests, encoding, feature_space, model, training, checkpoints, role="external")
 
 
 def _requests(request_tensors: dict[str, Tensor], lists_without_clicks: bool) -> Requests:
@@ -57,19 +63,29 @@ def _train(
     feature_space: dict[str, Any],
     config: EvaluatorConfig,
     training: TrainingConfig,
+    checkpoints: Checkpoints | None,
     *,
     role: str,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     sizes = FeatureSpace.from_dict(feature_space).sizes()
     with seeded(training.seed):
         evaluator = build_evaluator(sizes, requests.list_length, config)
+    learn, check = requests.of("train", role), requests.of("validation", role)
+    identity = identity_of(
+        training,
+        choose_device(training.device),
+        {"model": asdict(config), "feature_space": encoding},
+        learn.to_tensors(),
+        check.to_tensors(),
+    )
     history = fit(
         evaluator,
         evaluator_loss,
-        requests.of("train", role),
-        requests.of("validation", role),
+        learn,
+        check,
         training,
         label=f"{role} evaluator",
+        checkpoint=checkpoints.of(f"{role}_evaluator", identity) if checkpoints else None,
     )
     trained = store(evaluator, sizes, requests.list_length, config, encoding)
     return trained, pd.DataFrame(history)

@@ -19,13 +19,18 @@ def create_pipeline() -> Pipeline:
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",
-                inputs=[*shared, without_clicks],
+                inputs=[*shared, without_clicks, "training_checkpoints"],
                 outputs=["mining_evaluator", "mining_evaluator_history"],
             ),
             Node(
                 train_external_evaluator,
                 name="train_external_evaluator",
-                inputs=[*shared, "params:evaluator_training.external_seed", without_clicks],
+                inputs=[
+                    *shared,
+                    "params:evaluator_training.external_seed",
+                    without_clicks,
+                    "training_checkpoints",
+                ],
                 outputs=["external_evaluator", "external_evaluator_history"],
             ),
         ],

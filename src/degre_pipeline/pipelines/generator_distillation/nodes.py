@@ -1,5 +1,6 @@
 """Distils mined lookahead sequences into the Online Generator."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.reranker.batching import SPLITS, Requests
+from degre_pipeline.reranker.checkpoints import Checkpoints, identity_of
 from degre_pipeline.reranker.configs import (
     DistillationConfig,
     GeneratorConfig,
@@ -15,7 +17,7 @@ from degre_pipeline.reranker.configs import (
     TrainingConfig,
 )
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
+from degre_pipeline.reranker.fingerprints import encoding_of, fingerprint, mined_from
 from degre_pipeline.reranker.models.builders import start_from_evaluator, store
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
@@ -30,8 +32,12 @@ def distill_generator(
     model: GeneratorConfig,
     training: TrainingConfig,
     distillation: DistillationConfig,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
-    """Returns the generator with the best validation loss on mined sequences, and its training history."""
+    """Returns the generator with the best validation loss on mined sequences, and its training history.
+
+    With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
+    """
     requests = Requests.from_tensors(request_tensors)
     sizes = FeatureSpace.from_dict(feature_space).sizes()
     with seeded(training.seed):
@@ -40,6 +46,18 @@ def distill_generator(
         start_from_evaluator(generator, mining_evaluator)
     mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
     learn, check = (_of_split(mined, split) for split in ("train", "validation"))
+    identity = identity_of(
+        training,
+        choose_device(training.device),
+        {
+            "model": asdict(model),
+            "distillation": asdict(distillation),
+            "feature_space": encoding_of(request_tensors),
+            "mining_evaluator": fingerprint(mining_evaluator.weights),
+        },
+        learn.to_tensors(),
+        check.to_tensors(),
+    )
     history = fit(
         generator,
         DistillationLoss(distillation),
@@ -47,6 +65,7 @@ def distill_generator(
         exposed_as_mined(check.requests) if distillation.teacher == "exposed" else check,
         training,
         label="generator",
+        checkpoint=checkpoints.of("generator", identity) if checkpoints else None,
         measure=lambda trained: agreement_with_teacher(trained, check, training),
     )
     trained_weights = store(generator, sizes, requests.list_length, model, encoding_of(request_tensors))

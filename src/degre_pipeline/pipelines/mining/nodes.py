@@ -7,9 +7,9 @@ from torch import Tensor
 
 from degre_pipeline.datasets.shards import Shards
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
+from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
 from degre_pipeline.reranker.fingerprints import check_encoding, mined_from
-from degre_pipeline.reranker.fused_steps import fuse_steps, step_work
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.strategies import build_search, requests_at_once

@@ -1,10 +1,11 @@
-"""Compiles the one small piece that a search repeats: the step of a Transformer layer."""
+"""What `torch.compile` is used for: whole models in training, and the one piece that a search repeats."""
 
 import importlib.util
 import logging
 import shutil
 
 import torch
+from torch import nn
 
 from degre_pipeline.reranker.configs import Switch
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
@@ -15,6 +16,20 @@ logger = logging.getLogger(__name__)
 WORTH_COMPILING = (
     2e13  # floating-point operations; minutes of work on two cores, and compiling takes half a one
 )
+
+
+def compiled(model: nn.Module, switch: Switch, device: torch.device) -> nn.Module:
+    """Returns the model, compiled when asked for; `auto` compiles on CUDA only.
+
+    On two CPU cores compiling took 45 s and made training 1.15 times as fast, so `auto` does not.
+    Falls back to the plain model, with a message, where no C++ compiler is found.
+    """
+    if switch == "off" or (switch == "auto" and device.type != "cuda"):
+        return model
+    if not has_compiler(device):
+        logger.warning("compile is %r but no compiler or Triton was found; training is uncompiled", switch)
+        return model
+    return torch.compile(model)  # type: ignore[return-value]
 
 
 def fuse_steps(evaluator: LookaheadEvaluator, switch: Switch, work: float) -> None:

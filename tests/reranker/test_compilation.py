@@ -3,8 +3,8 @@ import logging
 import pytest
 import torch
 
-from degre_pipeline.reranker import fused_steps
-from degre_pipeline.reranker.fused_steps import WORTH_COMPILING, fuse_steps, has_compiler, step_work
+from degre_pipeline.reranker import compilation
+from degre_pipeline.reranker.compilation import WORTH_COMPILING, fuse_steps, has_compiler, step_work
 from degre_pipeline.reranker.models.transformer import TransformerLayer
 from degre_pipeline.reranker.search import beam_search
 
@@ -24,7 +24,7 @@ def test_compiled_steps_find_the_same_lists(make_requests, make_evaluator) -> No
 
 
 def test_without_a_compiler_the_search_stays_plain_and_says_so(make_evaluator, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(fused_steps.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compilation.shutil, "which", lambda name: None)
     evaluator = make_evaluator()
     with caplog.at_level(logging.WARNING):
         fuse_steps(evaluator, "on", 0.0)
@@ -38,8 +38,8 @@ def test_without_a_compiler_the_search_stays_plain_and_says_so(make_evaluator, m
     [("off", 1e20, False), ("auto", WORTH_COMPILING / 2, False), ("auto", 2 * WORTH_COMPILING, True)],
 )
 def test_auto_compiles_where_there_is_enough_to_do(make_evaluator, monkeypatch, switch, work, compiles):
-    monkeypatch.setattr(fused_steps, "has_compiler", lambda device: True)
-    monkeypatch.setattr(fused_steps.torch, "compile", lambda step, dynamic: "compiled")
+    monkeypatch.setattr(compilation, "has_compiler", lambda device: True)
+    monkeypatch.setattr(compilation.torch, "compile", lambda step, dynamic: "compiled")
     evaluator = make_evaluator()
     fuse_steps(evaluator, switch, work)
 

@@ -1,0 +1,129 @@
+"""Checkpoints of trainings as files: whole or not there, and never continued by another training."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from kedro.io import DatasetError
+
+from .atomic import TEMPORARY_SUFFIX
+from .tensor_files import read_header, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from degre_pipeline.reranker.checkpoints import State
+
+logger = logging.getLogger(__name__)
+
+_CHECKPOINT = "checkpoint"
+SET_ASIDE = ".set_aside"
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """A folder with one file a training.
+
+    Attributes:
+        folder: Where the files lie; it is made when the first one is written.
+    """
+
+    folder: Path
+
+    def of(self, name: str, identity: Mapping[str, str]) -> "CheckpointFile":
+        """Return the checkpoint of a training.
+
+        Args:
+            name: File name stem.
+            identity: What the result of the training depends on, by name.
+        """
+        return CheckpointFile(self.folder / f"{name}.safetensors", dict(identity))
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """The last state of one training, with a hash of all that is in it.
+
+    Attributes:
+        path: The safetensors file; what is no tensor is JSON in its header.
+        identity: What the result of the training depends on, by name.
+    """
+
+    path: Path
+    identity: dict[str, str]
+
+    def load(self) -> "State | None":
+        """Return the state, None if there is none. What cannot be continued is set aside, with a warning."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.*{TEMPORARY_SUFFIX}"):
+            leftover.unlink()
+        if not self.path.exists():
+            return None
+        try:
+            state, identity = _read(self.path)
+        except (DatasetError, KeyError, TypeError, ValueError) as error:
+            self._set_aside(f"it is damaged: {error}")
+            return None
+        if identity != self.identity:
+            self._set_aside(_difference(identity, self.identity))
+            return None
+        return state
+
+    def save(self, state: "State") -> None:
+        """Write the state in one step, in place of the one before."""
+        told = json.dumps([self.identity, state.facts])
+        content = json.dumps({"told": told, "sha256": _sha256(told, state.tensors)})
+        write_tensors(self.path, state.tensors, {_CHECKPOINT: content})
+
+    def _set_aside(self, reason: str) -> None:
+        aside = self.path.with_name(f"{self.path.stem}{SET_ASIDE}{self.path.suffix}")
+        os.replace(self.path, aside)
+        logger.warning("Training begins anew; the checkpoint is set aside as %s, because %s", aside, reason)
+
+
+def _read(path: Path) -> "tuple[State, dict[str, str]]":
+    # Imported here so that reading the catalog does not load the science.
+    from degre_pipeline.reranker.checkpoints import State
+
+    content = json.loads(read_header(path)[_CHECKPOINT])
+    # Copies: what is trained on must lie in memory as it did before the interruption, to the same last bit.
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(path).items()}
+    if content["sha256"] != _sha256(content["told"], tensors):
+        raise ValueError("its content is not what was written")
+    identity, facts = json.loads(content["told"])
+    return State(tensors, facts), identity
+
+
+def _sha256(told: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    from degre_pipeline.reranker.fingerprints import fingerprint
+
+    return hashlib.sha256(f"{told}\n{fingerprint(tensors)}".encode()).hexdigest()
+
+
+def _difference(found: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
+    """Return what two identities differ in, in words; of the settings each that differs, with both values."""
+    names = [name for name in wanted if found.get(name) != wanted[name]]
+    parts = []
+    for name in names:
+        if name == "settings":
+            one, other = (_leaves(json.loads(text)) for text in (found[name], wanted[name]))
+            changed = sorted(leaf for leaf in one.keys() | other.keys() if one.get(leaf) != other.get(leaf))
+            parts += [f"{leaf} was {one.get(leaf)!r} and is {other.get(leaf)!r}" for leaf in changed]
+        elif name in {"data", "code"}:
+            parts.append(f"the {name} changed")
+        else:
+            parts.append(f"{name} was {found.get(name)!r} and is {wanted[name]!r}")
+    return "; ".join(parts) or "it is of another kind"
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            leaves |= _leaves(value, f"{prefix}{name}.")
+        else:
+            leaves[f"{prefix}{name}"] = value
+    return leaves
