@@ -1,0 +1,133 @@
+"""What a search finds for what it costs, with the exact optimum as the ceiling, on an environment's data.
+
+    python -m benchmarks.search_quality --env ml1m
+
+Needs the mining evaluator of that environment (`kedro run --env=… --pipelines=evaluator_training`). Writes
+`docs/benchmarks/search_quality_<env>.json` and the picture beside it.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.compilation import fuse_steps
+from degre_pipeline.reranker.configs import MiningConfig
+from degre_pipeline.reranker.exact_search import all_list_values
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.strategies import build_search, requests_at_once
+
+PROJECT = Path(__file__).resolve().parents[1]
+TARGET = PROJECT / "docs" / "benchmarks"
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+TRUNCATIONS = (6, 8, 10)
+BEAM = 8
+Row = dict[str, Any]
+
+
+def study(evaluator: LookaheadEvaluator, requests: Requests) -> list[Row]:
+    """Returns one row a search: what it spends a request, and how near its best list comes to the optimum."""
+    ones = [requests.select(slice(row, row + 1)) for row in range(len(requests))]
+    every = [all_list_values(evaluator, one) for one in tqdm(ones, desc="all lists", unit="request")]
+    best = torch.tensor([found.best()[1] for found in every])
+    uncut = _best_lists(evaluator, requests, MiningConfig(beam_size=BEAM))[0]
+    rows = []
+    for name, config in _searches():
+        lists, expansions = _best_lists(evaluator, requests, config)
+        values = torch.stack([one.value_of(own[None])[0] for one, own in zip(every, lists, strict=True)])
+        ranks = [int(one.rank_of(own[None])) for one, own in zip(every, lists, strict=True)]
+        shared = (lists[:, :, None] == uncut[:, None, :]).any(2).float().mean()
+        rows.append(
+            {
+                "search": name,
+                "beam_size": config.beam_size,
+                "top_k": config.top_k,
+                "expansions": float(expansions.float().mean()),
+                "regret": float((best - values).mean()),
+                "found_optimum": sum(rank == 0 for rank in ranks) / len(ranks),
+                "item_recall_of_uncut_beam": float(shared),
+                "best_value": float(best.mean()),
+                "requests": len(requests),
+            }
+        )
+    return rows
+
+
+def _searches() -> Iterator[tuple[str, MiningConfig]]:
+    for width in WIDTHS:
+        yield "beam", MiningConfig(beam_size=width)
+        yield "diverse_beam", MiningConfig(strategy="diverse_beam", beam_size=width)
+    for top_k in TRUNCATIONS:
+        yield "top_k", MiningConfig(beam_size=BEAM, top_k=top_k)
+
+
+def _best_lists(
+    evaluator: LookaheadEvaluator, requests: Requests, config: MiningConfig
+) -> tuple[Tensor, Tensor]:
+    search = build_search(config)
+    together = requests_at_once(config, requests.mask.shape[1], requests.list_length, torch.device("cpu"))
+    found = [search(evaluator, batch) for batch in requests.batches(together)]
+    return torch.cat([one.sequences[:, 0] for one in found]), torch.cat([one.expansions for one in found])
+
+
+def plot(rows: list[Row], path: Path) -> None:
+    """Draws regret and the share of found optima against expansions."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for name, marker in (("beam", "o"), ("diverse_beam", "s"), ("top_k", "^")):
+        some = [row for row in rows if row["search"] == name]
+        spent = [row["expansions"] for row in some]
+        axes[0].plot(spent, [row["regret"] for row in some], marker=marker, label=name)
+        axes[1].plot(spent, [row["found_optimum"] for row in some], marker=marker, label=name)
+    axes[0].set(xscale="log", xlabel="scored prefixes a request", ylabel="regret to the optimum, clicks")
+    axes[1].set(xscale="log", xlabel="scored prefixes a request", ylabel="share of requests at the optimum")
+    axes[1].legend()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """Run the study on test requests of an environment."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.search_quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--env", default="base", help="configuration environment (default: base)")
+    parser.add_argument(
+        "--requests", type=int, default=50, help="test requests, drawn at random (default: 50)"
+    )
+    options = parser.parse_args()
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, env=options.env) as session:
+        catalog = session.load_context().catalog
+        tensors, trained = catalog.load("request_tensors"), catalog.load("mining_evaluator")
+    evaluator = restore_evaluator(trained)
+    fuse_steps(evaluator, "on", 0.0)
+    requests = Requests.from_tensors(tensors).of("test")
+    order = torch.randperm(len(requests), generator=torch.Generator().manual_seed(0))
+    rows = study(evaluator, requests.select(order[: options.requests]))
+    TARGET.mkdir(exist_ok=True)
+    (TARGET / f"search_quality_{options.env}.json").write_text(json.dumps(rows, indent=2) + "\n")
+    plot(rows, TARGET / f"search_quality_{options.env}.svg")
+    for row in rows:
+        found = f"regret {row['regret']:.5f}  optimum {row['found_optimum']:.2f}"
+        spent = f"B={row['beam_size']:<4} K={row['top_k']:<3} {row['expansions']:8.0f} prefixes"
+        print(f"{row['search']:13} {spent}  {found}  recall {row['item_recall_of_uncut_beam']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
