@@ -9,7 +9,13 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator, slot_value
+from degre_pipeline.reranker.models.evaluator import (
+    Cache,
+    LookaheadEvaluator,
+    extended,
+    remaining,
+    slot_value,
+)
 
 ROWS = 8192  # items scored together: enough for the cores, few enough for their caches
 
@@ -131,7 +137,7 @@ def _visit(
     """Yields the values of all lists that begin with the given prefixes, [p, t], in lexicographic order."""
     n, slot = len(vectors), prefixes.shape[1]
     used = (prefixes[..., None] == torch.arange(n, device=prefixes.device)).any(1)
-    options = used.to(torch.uint8).argsort(dim=-1, stable=True)[:, : n - slot]
+    options = remaining(~used, n - slot)
     logits, own = evaluator.step(vectors[options], cache, slot)
     if slot == slots - 1:
         yield slot_value(logits, slot).flatten()
@@ -141,14 +147,5 @@ def _visit(
         parent = block // m
         longer = torch.cat([prefixes[parent], options.flatten()[block, None]], 1)
         yield from _visit(
-            evaluator, vectors, longer, _children(cache, own, parent, block), slots=slots, rows=rows
+            evaluator, vectors, longer, extended(cache, own, parent, block % m), slots=slots, rows=rows
         )
-
-
-def _children(cache: Cache, own: Cache, parent: Tensor, child: Tensor) -> Cache:
-    """Returns the keys and values of chosen extensions: their prefix's and their own."""
-
-    def grow(past: Tensor, new: Tensor) -> Tensor:
-        return torch.cat([past[parent], new.flatten(0, 1)[child, None]], 1)
-
-    return [(grow(k, key), grow(v, value)) for (k, v), (key, value) in zip(cache, own, strict=True)]

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator, slot_value
+from degre_pipeline.reranker.models.evaluator import (
+    Cache,
+    LookaheadEvaluator,
+    extended,
+    remaining,
+    slot_value,
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def _options(beams: _Beams, requests: Requests, slot: int, top_k: int) -> Tensor
         most = min(most, top_k)
         score = requests.scores[:, None, :].masked_fill(~beams.selectable, float("-inf"))
         return score.argsort(dim=-1, descending=True, stable=True)[..., :most].sort(-1).values
-    return (~beams.selectable).to(torch.uint8).argsort(dim=-1, stable=True)[..., :most]
+    return remaining(beams.selectable, most)
 
 
 def _score(
@@ -151,7 +157,7 @@ def _keep_best(
         alive=kept.isfinite(),
         selectable=beams.selectable[rows, parent] & ~used,
         step_values=torch.cat([beams.step_values[rows, parent], scored[rows, parent][:, :, None]], 2),
-        cache=_extend(beams.cache, own, (rows * k + parent).flatten(), option.flatten()),
+        cache=extended(beams.cache, own, (rows * k + parent).flatten(), option.flatten()),
     )
 
 
@@ -190,7 +196,7 @@ def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequence
     selectable = requests.mask[:, None, :].expand(b, k, n)
     cache, columns = evaluator.empty_cache(b * k, vectors), []
     for slot in range(slots):
-        options = (~selectable).to(torch.uint8).argsort(dim=-1, stable=True)[..., : max(n - slot, 1)]
+        options = remaining(selectable, max(n - slot, 1))
         logits, own = evaluator.step(gather_candidates(vectors, options).flatten(0, 1), cache, slot)
         values = slot_value(logits, slot).unflatten(0, (b, k))
         possible = selectable.gather(2, options) & (sequences[..., slot, None] >= 0)
@@ -198,21 +204,9 @@ def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequence
         columns.append(values.new_full((b, k, n), float("-inf")).scatter_(2, options, values))
         chosen = sequences[..., slot, None]
         option = (options == chosen).to(torch.uint8).argmax(-1)
-        cache = _extend(cache, own, rows, option.flatten())
+        cache = extended(cache, own, rows, option.flatten())
         selectable = selectable & (torch.arange(n, device=vectors.device) != chosen)
     return torch.stack(columns, 2)
-
-
-def _extend(cache: Cache, own: Cache, prefix: Tensor, option: Tensor) -> Cache:
-    """Returns the keys and values of the kept extensions: their prefix's and their own."""
-
-    def grow(past: Tensor, new: Tensor) -> Tensor:
-        return torch.cat([past[prefix], new[prefix, option][:, None]], 1)
-
-    return [
-        (grow(keys, key), grow(values, value))
-        for (keys, values), (key, value) in zip(cache, own, strict=True)
-    ]
 
 
 @torch.no_grad()

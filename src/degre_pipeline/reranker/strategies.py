@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import MiningConfig
@@ -125,9 +124,5 @@ def _exact_search(
         values[row, :kept] = best.values[:kept].float()
         expansions[row] = tree_size(len(found.candidates), found.slots)
     device = requests.mask.device
-    sequences, values, expansions = _moved(device, sequences, values, expansions)
+    sequences, values, expansions = sequences.to(device), values.to(device), expansions.to(device)
     return LookaheadSequences(sequences, values, extension_values(evaluator, requests, sequences), expansions)
-
-
-def _moved(device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
-    return tuple(tensor.to(device) for tensor in tensors)

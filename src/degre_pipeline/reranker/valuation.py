@@ -9,7 +9,13 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator, prefix_values, slot_value
+from degre_pipeline.reranker.models.evaluator import (
+    LookaheadEvaluator,
+    extended,
+    prefix_values,
+    remaining,
+    slot_value,
+)
 
 Lists = NDArray[np.int64]
 
@@ -100,12 +106,13 @@ def _values_sharing_prefixes(
     row, columns = torch.zeros_like(lists[:, 0]), []
     for slot in range(depth):
         used = (prefixes[..., None] == torch.arange(n, device=lists.device)).any(1)
-        options = used.to(torch.uint8).argsort(dim=-1, stable=True)[:, : n - slot]
+        options = remaining(~used, n - slot)
         logits, own = evaluator.step(vectors[options], cache, slot)
         chosen = lists[:, slot]
         row = row * (n - slot) + chosen - (prefixes[row] < chosen[:, None]).sum(1)
         columns.append(slot_value(logits, slot).flatten()[row])
-        cache = _grow(cache, own)
+        every = torch.arange(options.numel(), device=lists.device)
+        cache = extended(cache, own, every // (n - slot), every % (n - slot))
         prefixes = torch.cat([prefixes.repeat_interleave(n - slot, 0), options.reshape(-1, 1)], 1)
     rest = [
         prefix_values(
@@ -117,12 +124,3 @@ def _values_sharing_prefixes(
         for some, rows in zip(lists.split(CHUNK), row.split(CHUNK), strict=True)
     ]
     return torch.cat([torch.stack(columns, 1), torch.cat(rest)], 1)
-
-
-def _grow(cache: Cache, own: Cache) -> Cache:
-    """Returns the cache of every alternative of every prefix, in order."""
-
-    def append(past: Tensor, new: Tensor) -> Tensor:
-        return torch.cat([past.repeat_interleave(new.shape[1], 0), new.flatten(0, 1)[:, None]], 1)
-
-    return [(append(k, key), append(v, value)) for (k, v), (key, value) in zip(cache, own, strict=True)]

@@ -16,6 +16,14 @@ from .nodes import (
 def create_pipeline() -> Pipeline:
     """Returns the evaluation pipeline."""
     settings = "params:evaluation.settings"
+    judged = [
+        "request_tensors",
+        "evaluated_lists",
+        "mining_evaluator",
+        "external_evaluator",
+        "click_truth",
+        settings,
+    ]
     return Pipeline(
         [
             Node(
@@ -27,27 +35,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 judge_lists,
                 name="judge_lists",
-                inputs=[
-                    "request_tensors",
-                    "evaluated_lists",
-                    "mining_evaluator",
-                    "external_evaluator",
-                    "click_truth",
-                    settings,
-                ],
+                inputs=judged,
                 outputs=["list_judgements", "judge_agreement"],
             ),
             Node(
                 compare_with_all_lists,
                 name="compare_with_all_lists",
-                inputs=[
-                    "request_tensors",
-                    "evaluated_lists",
-                    "mining_evaluator",
-                    "external_evaluator",
-                    "click_truth",
-                    settings,
-                ],
+                inputs=judged,
                 outputs="exact_judgements",
             ),
             Node(

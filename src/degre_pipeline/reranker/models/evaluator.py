@@ -96,6 +96,31 @@ class LookaheadEvaluator(nn.Module):
         return torch.cat([first, first - drops.cumsum(-1)], -1)
 
 
+def extended(cache: Cache, own: Cache, prefix: Tensor, option: Tensor) -> Cache:
+    """Returns the keys and values of chosen extensions: their prefix's and their own.
+
+    Args:
+        cache: Of the prefixes by layer, each [p, t, w].
+        own: Of the alternatives by layer, each [p, m, w].
+        prefix: Which prefix each extension continues, [e].
+        option: Which of its alternatives it takes, [e].
+    Returns: By layer, [e, t + 1, w] each.
+    """
+
+    def grow(past: Tensor, new: Tensor) -> Tensor:
+        return torch.cat([past[prefix], new[prefix, option][:, None]], 1)
+
+    return [(grow(k, key), grow(v, value)) for (k, v), (key, value) in zip(cache, own, strict=True)]
+
+
+def remaining(selectable: Tensor, most: int) -> Tensor:
+    """Returns the first `most` selectable candidates in ascending order, [..., most], of masks [..., n].
+
+    Where fewer are selectable, others follow them.
+    """
+    return (~selectable).to(torch.uint8).argsort(dim=-1, stable=True)[..., :most]
+
+
 def reachable(list_length: int, device: torch.device | None = None) -> Tensor:
     """Returns the lower triangle [L, L]: True where level k can be reached by t items."""
     return torch.ones(list_length, list_length, dtype=torch.bool, device=device).tril()
