@@ -1,36 +1,41 @@
 """How mining's cost grows with candidates, beam, list length, width and requests."""
 
 import resource
-import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 from benchmarks import shapes
-from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
+from benchmarks.timing import Figure, Figures, Work, alone, in_turn, ratios
+from degre_pipeline.datasets.shards_dataset import ShardsDataset
+from degre_pipeline.datasets.tensors_dataset import TensorsDataset
+from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
+from degre_pipeline.reranker.batching import SPLITS
 from degre_pipeline.reranker.compilation import fuse_steps
-from degre_pipeline.reranker.configs import MiningConfig
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig
+from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import requests_at_once
 
 BASE = {"n": 12, "b": 8, "l": 6, "width": 64}
 GRID = {"n": (12, 30, 60), "b": (1, 2, 4, 8, 16), "l": (3, 6, 10), "width": (32, 64, 128)}
 REQUESTS = (1_000, 10_000, 100_000)
-PART = 1000
 MIB = 1024.0
 
 
 def measure(repeats: int) -> Figures:
     """Returns cost a request relative to N = 12, B = 8, L = 6, width 64, and growth with requests."""
-    figures: Figures = {}
+    figures = _growth_with_requests()
     for name, values in GRID.items():
         works = {str(value): _mining(**{**BASE, name: value}) for value in values}
         seconds = in_turn(works, repeats)
         for value in values:
             cost = ratios(seconds[str(value)], seconds[str(BASE[name])])
             figures[f"mining.cost_at_{name}_{value}"] = Figure(cost, "times")
-    return {**figures, **_growth_with_requests()}
+    return figures
 
 
 def _mining(n: int, b: int, l: int, width: int, count: int = 200) -> Work:  # noqa: E741 - the paper's letter
@@ -41,26 +46,38 @@ def _mining(n: int, b: int, l: int, width: int, count: int = 200) -> Work:  # no
 
 
 def _growth_with_requests() -> Figures:
-    """Returns seconds a request by number of requests, their growth in the last decade, and peak memory."""
-    evaluator, seconds, memory = shapes.evaluator(), [], []
-    fuse_steps(evaluator, "on", 0.0)
-    for count in REQUESTS:
-        seconds.append(_seconds_a_request(evaluator, count))
-        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB)
+    """Returns growth of seconds a request and of memory, of the mining node with what it reads and writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [_mined(count, Path(folder)) for count in tqdm(REQUESTS, desc="requests", unit="size")]
+    seconds, memory = zip(*found, strict=True)
     return {
         "mining.cost_growth_last_decade": Figure([seconds[-1] / seconds[-2]], "times"),
         "mining.peak_memory_growth_last_decade": Figure([memory[-1] / memory[-2]], "times"),
+        **{
+            f"mining.peak_memory_at_{count}": Figure([peak], "MiB")
+            for count, peak in zip(REQUESTS, memory, strict=True)
+        },
     }
 
 
-def _seconds_a_request(evaluator: LookaheadEvaluator, count: int) -> float:
-    """Returns the median over parts of a thousand requests, so that a busy moment does not count."""
-    together = requests_at_once(MiningConfig(beam_size=8), 12, 6, torch.device("cpu"))
-    seconds = []
-    for _ in range(count // PART):
-        requests = shapes.made_up_requests(PART)
-        started = time.perf_counter()
-        for some in requests.batches(together):
-            beam_search(evaluator, some, beam_size=8)
-        seconds.append((time.perf_counter() - started) / PART)
-    return statistics.median(seconds)
+def _mined(count: int, folder: Path) -> tuple[float, float]:
+    requests = shapes.made_up_requests(count)
+    requests.split[-count // 100 :] = SPLITS.index("validation")
+    TensorsDataset(str(folder / "requests.safetensors")).save(requests.to_tensors())
+    return alone(mine_from_file, folder, count)
+
+
+def mine_from_file(folder: Path, count: int) -> tuple[float, float]:
+    """Mines a file of requests into shards; returns seconds a request and this process's peak memory in MiB.
+
+    The first shard is mined before, so that compiling, done once for any number of requests, is not counted.
+    """
+    tensors = TensorsDataset(str(folder / "requests.safetensors")).load()
+    trained = store(shapes.evaluator(), shapes.FIELDS, shapes.SLOTS, EvaluatorConfig())
+    config = MiningConfig(beam_size=BASE["b"], compile="on")
+    shards = mine_lookahead_sequences(tensors, trained, config)
+    shards.make(shards.names[0])
+    started = time.perf_counter()
+    ShardsDataset(str(folder / f"mined-{count}")).save(shards)
+    seconds = (time.perf_counter() - started) / count
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB

@@ -1,10 +1,15 @@
 """Mining against re-encoding every prefix, and against the matrix products it consists of."""
 
+import os
+import tempfile
+import time
+from unittest.mock import patch
+
 import torch
 from torch import Tensor
 
 from benchmarks import shapes
-from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
+from benchmarks.timing import Figure, Figures, Work, alone, in_turn, ratios
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import MiningConfig
@@ -61,7 +66,32 @@ def measure(repeats: int) -> Figures:
         "mining.fraction_of_large_matmul": Figure(ratios(at_large, fused_seconds), "share"),
         "mining.requests_per_second": Figure([1 / second for second in fused_seconds], "requests/s"),
         "mining.gflops": Figure([work / second / 1e9 for second in fused_seconds], "GFLOP/s"),
+        **_time_to_first_batch(),
     }
+
+
+def _time_to_first_batch() -> Figures:
+    """Returns the seconds until the first batch is mined, without and with what an earlier run compiled."""
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=cache),
+    ):
+        cold, warm = alone(seconds_to_first_batch), alone(seconds_to_first_batch)
+    return {
+        "mining.first_batch_seconds": Figure([cold], "s"),
+        "mining.first_batch_seconds_compiled_before": Figure([warm], "s"),
+    }
+
+
+def seconds_to_first_batch() -> float:
+    """Returns the seconds that a new process takes to compile the step and mine one batch."""
+    evaluator = shapes.evaluator()
+    b = requests_at_once(MiningConfig(beam_size=BEAM), shapes.CANDIDATES, shapes.SLOTS, torch.device("cpu"))
+    requests = shapes.made_up_requests(b)
+    started = time.perf_counter()
+    fuse_steps(evaluator, "on", 0.0)
+    beam_search(evaluator, requests, beam_size=BEAM)
+    return time.perf_counter() - started
 
 
 def same_products(evaluator: LookaheadEvaluator, rows: int) -> Work:

@@ -1,10 +1,14 @@
 """Times pieces of work in turn, so that what else the machine does falls on all of them alike."""
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Work = Callable[[], Any]
 
@@ -39,6 +43,12 @@ def in_turn(works: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
             if turn:
                 seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+def alone(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Returns what a function gives in a process of its own: nothing compiled, no memory used before."""
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        return process.apply(work, args, kwargs)
 
 
 def ratios(above: list[float], below: list[float], factor: float = 1.0) -> list[float]:

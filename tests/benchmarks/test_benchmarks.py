@@ -40,6 +40,6 @@ def test_wider_searches_come_nearer_to_the_optimum(make_requests, make_evaluator
 
     assert rows["beam", 128, 0]["regret"] < 1e-6
     assert rows["beam", 1, 0]["regret"] >= rows["beam", 128, 0]["regret"]
-    assert rows["beam", 128, 0]["found_optimum"] >= rows["beam", 1, 0]["found_optimum"]
+    assert rows["beam", 128, 0]["found_best"] >= rows["beam", 1, 0]["found_best"]
     assert rows["beam", 8, 0]["item_recall_of_uncut_beam"] == 1
     assert rows["beam", 1, 0]["expansions"] == 12 + 11 + 10

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from degre_pipeline.reranker import compilation
-from degre_pipeline.reranker.compilation import WORTH_COMPILING, fuse_steps, has_compiler, step_work
+from degre_pipeline.reranker.compilation import (
+    WORTH_COMPILING,
+    compiled_ahead,
+    fuse_steps,
+    has_compiler,
+    step_work,
+)
 from degre_pipeline.reranker.models.transformer import TransformerLayer
 from degre_pipeline.reranker.search import beam_search
 
@@ -51,3 +57,18 @@ def test_work_of_a_step_counts_the_matrix_products(make_evaluator) -> None:
     layer = 8 * 24 + 8 * 8 + 8 * 16 + 16 * 8
 
     assert step_work(make_evaluator(4)) == 2 * (2 * layer + 8 * 8 + 8 * 4)
+
+
+@pytest.mark.skipif(not has_compiler(CPU), reason="no C++ compiler")
+@pytest.mark.filterwarnings(
+    "ignore:.*LeafSpec:FutureWarning", "ignore:TypedStorage is deprecated:UserWarning"
+)
+def test_a_decode_compiled_ahead_gives_the_same_list(make_requests, make_generator, tmp_path) -> None:
+    requests, generator = make_requests(1, n=5, slots=2), make_generator(2, layers=1).float()
+    inputs = requests.static, requests.candidates, requests.mask
+    sequences, log_probabilities = generator.greedy_decode(*inputs)
+    run = compiled_ahead(generator, generator.greedy_decode, inputs, tmp_path / "decode.pt2")
+    found, probable = run(*inputs)
+
+    assert torch.equal(found, sequences)
+    assert torch.allclose(probable, log_probabilities, atol=1e-5)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from random_modules import randomized, seeded
 from torch import Tensor, nn
 
+from degre_pipeline.reranker.compilation import has_compiler
 from degre_pipeline.reranker.models.feature_layer import (
     FeatureLayer,
     FieldEmbedding,
@@ -163,6 +164,13 @@ class TestInterDomainAttention:
         tokens = seeded(1, 2, 3, 6)
 
         assert torch.equal(alone[0](tokens), alone[1](tokens))
+
+    @pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler")
+    @pytest.mark.parametrize("mode", ["full", "cross_only", "mtgr"])
+    def test_compiled_it_gives_the_same(self, mode: str) -> None:
+        layer, tokens = randomized(InterDomainAttention(GROUPS, 6, 2, mode)), seeded(2, 3, 4, 6)
+
+        assert torch.allclose(torch.compile(layer)(tokens), layer(tokens), atol=1e-6)
 
 
 class TestFeatureLayer:

@@ -74,8 +74,8 @@ class LookaheadEvaluator(nn.Module):
         """
         x = vectors + self.slots()[slot]
         own: Cache = []
-        # A compiler makes code of its own for sizes of 0 and 1, which are too small to be worth it.
-        plain = min(*vectors.shape[:2], slot) < 2
+        # A compiler makes code of its own for sizes of 0 and 1; here they are too small to be worth it.
+        plain = min(*vectors.shape[:2]) < 2 or slot == 0
         layer_step = TransformerLayer.step if plain else self.layer_step
         for layer, (keys, values) in zip(self.layers, cache, strict=True):
             assert isinstance(layer, TransformerLayer)

@@ -3,7 +3,6 @@
 Dimension letters: b requests, n candidates or t slots, f fields, d embedding width, w model width.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -122,19 +121,18 @@ class InterDomainAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Returns the attended [..., f, d] of normalized tokens [..., f, d]."""
         split = (self.heads, tokens.shape[-1] // self.heads)
-        parts = self.project(tokens).chunk(4 if self.mode == "mtgr" else 3, -1)
-        query, key, value = (part.unflatten(-1, split).transpose(-2, -3) for part in parts[:3])
-        affinity = query @ key.transpose(-1, -2)
+        # Four dimensions, not five: torch.compile takes attention over more of them for another layout.
+        positions = tokens.flatten(0, -3)
+        parts = self.project(positions).chunk(4 if self.mode == "mtgr" else 3, -1)
+        query, key, value = (part.unflatten(-1, split).transpose(1, 2) for part in parts[:3])
         if self.gated_norm is not None:
-            mixed = (functional.silu(affinity) / tokens.shape[-2]) @ value
-            gated = self.gated_norm(mixed.transpose(-2, -3).flatten(-2) * parts[3])
-            residual: Tensor = tokens + self.out(gated)
+            mixed = (functional.silu(query @ key.transpose(-1, -2)) / tokens.shape[-2]) @ value
+            gated = self.gated_norm(mixed.transpose(1, 2).flatten(2) * parts[3])
+            residual: Tensor = tokens + self.out(gated).view_as(tokens)
             return residual
-        affinity = affinity / math.sqrt(split[1])
-        if self.mode == "cross_only":
-            affinity = affinity.masked_fill(self.blocked, float("-inf"))
-        mixed = affinity.softmax(-1) @ value
-        attended: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        visible = ~self.blocked if self.mode == "cross_only" else None
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2)).view_as(tokens)
         return attended
 
 
