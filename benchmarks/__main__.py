@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Callable[[int], Figures]] = {
     "training": training.measure,
     "decode": decode.measure,
     "growth": growth.measure,
+    "requests": growth.measure_requests,
 }
 
 

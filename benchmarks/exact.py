@@ -3,15 +3,16 @@
 import torch
 
 from benchmarks import shapes
+from benchmarks.mining import same_products
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
 from degre_pipeline.reranker.compilation import fuse_steps
-from degre_pipeline.reranker.exact_search import all_list_values, tree_size
+from degre_pipeline.reranker.exact_search import ROWS, all_list_values, tree_size
 from degre_pipeline.reranker.models.evaluator import prefix_values
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import beam_expansions
 from degre_pipeline.reranker.valuation import list_values, random_lists
 
-LISTS, BEAM, CHUNK = 10_000, 8, 2048
+LISTS, BEAM, CHUNK, ROUNDS = 10_000, 8, 2048, 10
 
 
 def measure(repeats: int) -> Figures:
@@ -21,7 +22,9 @@ def measure(repeats: int) -> Figures:
     one = batch.select(slice(0, 1))
     drawn = random_lists(one.mask.numpy(), one.request_id.numpy(), LISTS, shapes.SLOTS, 0)
     lists = torch.from_numpy(drawn)
+    products = same_products(evaluator, ROWS)
     works: dict[str, Work] = {
+        "products": lambda: [products() for _ in range(ROUNDS)],
         "exact": lambda: all_list_values(evaluator, one),
         "beam": lambda: beam_search(evaluator, batch, beam_size=BEAM),
         "shared": lambda: list_values(evaluator, one, lists),
@@ -34,7 +37,9 @@ def measure(repeats: int) -> Figures:
         "beam": len(batch) * beam_expansions(options, BEAM),
     }
     per_node = {name: [second / count for second in seconds[name]] for name, count in nodes.items()}
+    a_step = [second / (ROWS * ROUNDS) for second in seconds["products"]]
     return {
+        "search.exact_fraction_of_matmul": Figure(ratios(a_step, per_node["exact"]), "share"),
         "search.exact_seconds_per_request": Figure(seconds["exact"], "s"),
         "search.exact_node_over_beam_node": Figure(ratios(per_node["exact"], per_node["beam"]), "times"),
         "comparison.shared_over_whole_lists": Figure(ratios(seconds["whole"], seconds["shared"]), "times"),

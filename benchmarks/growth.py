@@ -1,6 +1,5 @@
 """How mining's cost grows with candidates, beam, list length, width and requests."""
 
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -23,12 +22,11 @@ from degre_pipeline.reranker.strategies import requests_at_once
 BASE = {"n": 12, "b": 8, "l": 6, "width": 64}
 GRID = {"n": (12, 30, 60), "b": (1, 2, 4, 8, 16), "l": (3, 6, 10), "width": (32, 64, 128)}
 REQUESTS = (1_000, 10_000, 100_000)
-MIB = 1024.0
 
 
 def measure(repeats: int) -> Figures:
-    """Returns cost a request relative to N = 12, B = 8, L = 6, width 64, and growth with requests."""
-    figures = _growth_with_requests()
+    """Returns cost a request relative to N = 12, B = 8, L = 6, width 64."""
+    figures: Figures = {}
     for name, values in GRID.items():
         works = {str(value): _mining(**{**BASE, name: value}) for value in values}
         seconds = in_turn(works, repeats)
@@ -45,7 +43,7 @@ def _mining(n: int, b: int, l: int, width: int, count: int = 200) -> Work:  # no
     return lambda: [beam_search(evaluator, some, beam_size=b) for some in requests.batches(together)]
 
 
-def _growth_with_requests() -> Figures:
+def measure_requests(repeats: int) -> Figures:
     """Returns growth of seconds a request and of memory, of the mining node with what it reads and writes."""
     with tempfile.TemporaryDirectory() as folder:
         found = [_mined(count, Path(folder)) for count in tqdm(REQUESTS, desc="requests", unit="size")]
@@ -80,4 +78,11 @@ def mine_from_file(folder: Path, count: int) -> tuple[float, float]:
     started = time.perf_counter()
     ShardsDataset(str(folder / f"mined-{count}")).save(shards)
     seconds = (time.perf_counter() - started) / count
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    return seconds, peak_memory()
+
+
+def peak_memory() -> float:
+    """Returns this process's largest resident memory in MiB. Linux; `getrusage` counts the parent's, too."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kib) / 1024

@@ -20,7 +20,11 @@ from degre_pipeline.reranker.strategies import beam_expansions, requests_at_once
 
 BEAM = 8
 OPTIONS = [shapes.CANDIDATES - slot for slot in range(shapes.SLOTS)]
-LARGE = 2048
+# A beam of 8 scores as many prefixes at a slot; encoded anew, each of them has all items up to the slot.
+ITEMS_ENCODED_ANEW = sum(
+    (slot + 1) * (options if slot == 0 else BEAM * options) for slot, options in enumerate(OPTIONS)
+)
+LARGE, ROUNDS = 2048, 10
 
 
 def measure(repeats: int) -> Figures:
@@ -38,8 +42,8 @@ def measure(repeats: int) -> Figures:
         "plain": lambda: [beam_search(plain, some, beam_size=BEAM) for some in requests.batches(b)],
         "reencoding": lambda: beam_search_by_calls(plain, few),
         "reencoding_compiled": lambda: beam_search_by_calls(compiled, few),
-        "products": products,
-        "large": lambda: large @ large,
+        "products": lambda: [products() for _ in range(ROUNDS)],
+        "large": lambda: [large @ large for _ in range(ROUNDS)],
     }
     seconds = in_turn(works, repeats)
     a_request = {
@@ -52,13 +56,18 @@ def measure(repeats: int) -> Figures:
         )
     }
     work = step_work(plain) * beam_expansions(OPTIONS, BEAM)
-    at_products = [second * work / (step_work(plain) * ROWS) for second in seconds["products"]]
-    at_large = [second * work / (2 * LARGE**3) for second in seconds["large"]]
+    at_products = [second * work / (step_work(plain) * ROWS * ROUNDS) for second in seconds["products"]]
+    at_large = [second * work / (2 * LARGE**3 * ROUNDS) for second in seconds["large"]]
+    anew = ITEMS_ENCODED_ANEW / beam_expansions(OPTIONS, BEAM)
     fused_seconds = a_request["fused"]
     return {
         "mining.cached_over_reencoding": Figure(ratios(a_request["reencoding"], fused_seconds), "times"),
         "mining.cached_over_reencoding_compiled": Figure(
             ratios(a_request["reencoding_compiled"], fused_seconds), "times"
+        ),
+        "mining.items_reencoded_over_cached": Figure([anew], "times"),
+        "mining.reencoding_fraction_of_matmul": Figure(
+            ratios(at_products, a_request["reencoding"], anew), "share"
         ),
         "mining.fused_over_plain": Figure(ratios(a_request["plain"], fused_seconds), "times"),
         "mining.fraction_of_matmul": Figure(ratios(at_products, fused_seconds), "share"),
