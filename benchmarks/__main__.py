@@ -5,10 +5,11 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks import decode, exact, growth, mining, training
+from benchmarks import decode, exact, growth, mining, picture, training
 from benchmarks.timing import Figures
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -38,13 +39,14 @@ def main() -> None:
             found = samples.summary()
             spread = f"[{found['low']:.3f}, {found['high']:.3f}]"
             print(f"{figure:42} {found['median']:10.3f} {found['unit']:11}{spread}")
-        _store(figures)
+        picture.draw(_store(figures))
 
 
-def _store(figures: Figures) -> None:
-    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+def _store(figures: Figures) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     stored |= {name: figure.summary() for name, figure in figures.items()}
     RESULTS.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+    return stored
 
 
 if __name__ == "__main__":
