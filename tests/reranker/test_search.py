@@ -24,10 +24,8 @@ class AdditiveEvaluator:
     def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
         return [(like.new_empty(prefixes, 0, 1), like.new_empty(prefixes, 0, 1))]
 
-    def step(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
-        past = cache[0][0][..., 0][:, None].expand(-1, vectors.shape[1], -1)
-        unused = vectors.new_full((*vectors.shape[:2], self.list_length - slot - 1), 0.5)
-        return torch.cat([past, vectors, unused], -1).logit(), [(vectors, vectors)]
+    def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        return cache[0][0].sum((1, 2))[:, None] + vectors[..., 0], [(vectors, vectors)]
 
 
 def with_worths(requests: Requests, worths: list[list[int]]) -> Requests:

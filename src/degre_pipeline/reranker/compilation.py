@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from degre_pipeline.reranker.configs import Switch
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.transformer import TransformerLayer
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def compiled(model: nn.Module, switch: Switch, device: torch.device) -> nn.Modul
     return torch.compile(model)  # type: ignore[return-value]
 
 
-def fuse_steps(evaluator: LookaheadEvaluator, switch: Switch, work: float) -> None:
+def fuse_steps(evaluator: Evaluator, switch: Switch, work: float) -> None:
     """Lets the evaluator's search steps run compiled, in place, where that is asked for and pays.
 
     The layers share one compiled step, for all sizes of beam and prefix; the compiler keeps it on disk for
@@ -52,7 +52,9 @@ def fuse_steps(evaluator: LookaheadEvaluator, switch: Switch, work: float) -> No
     if not has_compiler(device):
         logger.warning("compile is %r but no compiler or Triton was found; the search is uncompiled", switch)
         return
-    evaluator.layer_step = torch.compile(TransformerLayer.step, dynamic=True)
+    layer_step = torch.compile(TransformerLayer.step, dynamic=True)
+    for member in evaluator.members:
+        member.layer_step = layer_step
 
 
 def compiled_ahead(
@@ -94,8 +96,7 @@ def has_compiler(device: torch.device) -> bool:
     return kernels and any(map(shutil.which, ("g++", "clang++", "cl")))
 
 
-def step_work(evaluator: LookaheadEvaluator) -> float:
+def step_work(evaluator: Evaluator) -> float:
     """Returns the floating-point operations of the matrix products of one item's step."""
-    matrices = [p for name, p in evaluator.layers.named_parameters() if p.ndim > 1]
-    matrices += [p for p in evaluator.head.parameters() if p.ndim > 1]
-    return 2.0 * sum(matrix.numel() for matrix in matrices)
+    parts = [part for member in evaluator.members for part in (member.layers, member.head)]
+    return 2.0 * sum(p.numel() for part in parts for p in part.parameters() if p.ndim > 1)

@@ -16,6 +16,9 @@ MinedRoles = Literal["mining", "all"]
 Teacher = Literal["mined", "exposed"]
 
 
+MOST_MEMBERS = 64
+
+
 @dataclass(frozen=True)
 class TrainedWeights:
     """A model that can be stored: its weights by name and the JSON-able settings that rebuild it."""
@@ -94,9 +97,15 @@ class EvaluatorConfig(NetworkConfig):
 
     Attributes:
         monotone_head: Makes P(V >= k) decrease in k by construction.
+        members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """
 
     monotone_head: bool = False
+    members: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(1 <= self.members <= MOST_MEMBERS, "members", self.members, f"1 to {MOST_MEMBERS}")
 
 
 @dataclass(frozen=True)
@@ -216,6 +225,8 @@ class MiningConfig:
             or `off`.
         bfloat16: As in `TrainingConfig`.
         device: As in `TrainingConfig`.
+        pessimism: kappa: a list counts its members' mean value less so many of their standard deviations;
+            0, or above with an ensemble.
         seed: Of the draw.
     Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.
     """
@@ -229,6 +240,7 @@ class MiningConfig:
     shard_size: int = 8192
     most_requests: int = 0
     roles: MinedRoles = "mining"
+    pessimism: float = 0.0
     compile: Switch = "auto"
     bfloat16: Switch = "auto"
     device: str = "auto"
@@ -241,6 +253,7 @@ class MiningConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("top_k", "batch_size", "most_requests"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(0 <= self.pessimism <= 100, "pessimism", self.pessimism, "0 to 100")
         require_choice("strategy", self.strategy, SearchStrategy)
         require_choice("roles", self.roles, MinedRoles)
         require_choice("compile", self.compile, Switch)

@@ -9,13 +9,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import (
-    Cache,
-    LookaheadEvaluator,
-    extended,
-    remaining,
-    slot_value,
-)
+from degre_pipeline.reranker.models.evaluator import Cache, Evaluator, extended, remaining
 
 ROWS = 8192  # items scored together: enough for the cores, few enough for their caches
 
@@ -93,7 +87,7 @@ def tree_size(candidates: int, slots: int) -> int:
 
 @torch.no_grad()
 def all_list_values(
-    evaluator: LookaheadEvaluator, request: Requests, *, most_steps: int = 2_000_000, rows: int = ROWS
+    evaluator: Evaluator, request: Requests, *, most_steps: int = 2_000_000, rows: int = ROWS
 ) -> AllLists:
     """Values all lists of one request; every prefix is encoded once.
 
@@ -132,15 +126,15 @@ def check_tree_size(candidates: int, slots: int, most_steps: int) -> None:
 
 
 def _visit(
-    evaluator: LookaheadEvaluator, vectors: Tensor, prefixes: Tensor, cache: Cache, *, slots: int, rows: int
+    evaluator: Evaluator, vectors: Tensor, prefixes: Tensor, cache: Cache, *, slots: int, rows: int
 ) -> Iterator[Tensor]:
     """Yields the values of all lists that begin with the given prefixes, [p, t], in lexicographic order."""
     n, slot = len(vectors), prefixes.shape[1]
     used = (prefixes[..., None] == torch.arange(n, device=prefixes.device)).any(1)
     options = remaining(~used, n - slot)
-    logits, own = evaluator.step(vectors[options], cache, slot)
+    values, own = evaluator.extend(vectors[options], cache, slot)
     if slot == slots - 1:
-        yield slot_value(logits, slot).flatten()
+        yield values.flatten()
         return
     m = n - slot
     for block in torch.arange(options.numel(), device=prefixes.device).split(max(rows // (m - 1), 1)):

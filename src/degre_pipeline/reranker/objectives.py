@@ -14,9 +14,12 @@ from degre_pipeline.reranker.losses import cumulative_regression_loss, hybrid_di
 
 
 def evaluator_loss(model: nn.Module, requests: Requests) -> Tensor:
-    """Cumulative regression loss of the exposed lists of a batch."""
+    """Cumulative regression loss of the exposed lists of a batch, the mean of models trained as one."""
     logits = model(requests.static, gather_candidates(requests.candidates, requests.exposed))
-    return cumulative_regression_loss(logits, requests.clicks.cumsum(1), requests.exposed_mask)
+    each = logits if logits.ndim == 4 else logits[None]
+    clicks = requests.clicks.cumsum(1)
+    losses = [cumulative_regression_loss(own, clicks, requests.exposed_mask) for own in each]
+    return torch.stack(losses).mean()
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import (
-    Cache,
-    LookaheadEvaluator,
-    extended,
-    remaining,
-    slot_value,
-)
+from degre_pipeline.reranker.models.evaluator import Cache, Evaluator, extended, remaining
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class _Beams:
 
 @torch.no_grad()
 def beam_search(
-    evaluator: LookaheadEvaluator,
+    evaluator: Evaluator,
     requests: Requests,
     *,
     beam_size: int,
@@ -80,10 +74,10 @@ def beam_search(
     expansions = torch.zeros(len(requests), dtype=torch.long, device=vectors.device)
     for slot in range(evaluator.list_length):
         options = _options(beams, requests, slot, top_k)
-        logits, own = _score(evaluator, vectors, beams, options, slot)
+        values, own = _score(evaluator, vectors, beams, options, slot)
         possible = beams.selectable.gather(2, options) & beams.alive[..., None]
         expansions += possible.sum((1, 2))
-        values = slot_value(logits, slot).masked_fill(~possible, float("-inf"))
+        values = values.masked_fill(~possible, float("-inf"))
         beams = _keep_best(beams, options, values, own, beam_size=beam_size, orders_per_set=orders_per_set)
     best = beams.values.sort(dim=-1, descending=True, stable=True).indices
     absent = ~beams.alive[..., None]
@@ -95,7 +89,7 @@ def beam_search(
     )
 
 
-def _empty_beams(evaluator: LookaheadEvaluator, requests: Requests, vectors: Tensor) -> _Beams:
+def _empty_beams(evaluator: Evaluator, requests: Requests, vectors: Tensor) -> _Beams:
     b, n = requests.mask.shape
     return _Beams(
         sequences=torch.empty(b, 1, 0, dtype=torch.long, device=vectors.device),
@@ -119,12 +113,12 @@ def _options(beams: _Beams, requests: Requests, slot: int, top_k: int) -> Tensor
 
 
 def _score(
-    evaluator: LookaheadEvaluator, vectors: Tensor, beams: _Beams, options: Tensor, slot: int
+    evaluator: Evaluator, vectors: Tensor, beams: _Beams, options: Tensor, slot: int
 ) -> tuple[Tensor, Cache]:
     b, k, _ = options.shape
     alternatives = gather_candidates(vectors, options).flatten(0, 1)
-    logits, own = evaluator.step(alternatives, beams.cache, slot)
-    return logits.unflatten(0, (b, k)), own
+    values, own = evaluator.extend(alternatives, beams.cache, slot)
+    return values.unflatten(0, (b, k)), own
 
 
 def _keep_best(
@@ -181,7 +175,7 @@ def _beyond_the_first(sets: Tensor, most: int) -> Tensor:
 
 
 @torch.no_grad()
-def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequences: Tensor) -> Tensor:
+def extension_values(evaluator: Evaluator, requests: Requests, sequences: Tensor) -> Tensor:
     """Values every one-item extension of every prefix of given sequences.
 
     Args:
@@ -197,8 +191,8 @@ def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequence
     cache, columns = evaluator.empty_cache(b * k, vectors), []
     for slot in range(slots):
         options = remaining(selectable, max(n - slot, 1))
-        logits, own = evaluator.step(gather_candidates(vectors, options).flatten(0, 1), cache, slot)
-        values = slot_value(logits, slot).unflatten(0, (b, k))
+        values, own = evaluator.extend(gather_candidates(vectors, options).flatten(0, 1), cache, slot)
+        values = values.unflatten(0, (b, k))
         possible = selectable.gather(2, options) & (sequences[..., slot, None] >= 0)
         values = values.masked_fill(~possible, float("-inf"))
         columns.append(values.new_full((b, k, n), float("-inf")).scatter_(2, options, values))
@@ -211,7 +205,7 @@ def extension_values(evaluator: LookaheadEvaluator, requests: Requests, sequence
 
 @torch.no_grad()
 def beam_search_by_reencoding(
-    evaluator: LookaheadEvaluator, requests: Requests, *, beam_size: int
+    evaluator: Evaluator, requests: Requests, *, beam_size: int
 ) -> tuple[Tensor, Tensor]:
     """The same search with every prefix encoded anew: the slow reference of `beam_search`.
 
@@ -228,7 +222,7 @@ def beam_search_by_reencoding(
             [sequences[:, :, None].expand(b, k, n, slot), torch.arange(n).expand(b, k, n)[..., None]], -1
         )
         lists = gather_candidates(vectors, grown.flatten(1, 2)).flatten(0, 1)
-        scored = slot_value(evaluator.logits_of(lists)[:, -1], slot).view(b, k, n)
+        scored = evaluator.values_of(lists)[:, -1].view(b, k, n)
         repeated = (sequences[..., None] == torch.arange(n)).any(-2)
         allowed = ~repeated & requests.mask[:, None] & values.isfinite()[..., None]
         scored = scored.masked_fill(~allowed, float("-inf"))

@@ -8,10 +8,10 @@ import torch
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import MiningConfig
 from degre_pipeline.reranker.exact_search import ROWS, all_list_values, tree_size
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.search import LookaheadSequences, beam_search, extension_values
 
-Search = Callable[[LookaheadEvaluator, Requests], LookaheadSequences]
+Search = Callable[[Evaluator, Requests], LookaheadSequences]
 
 
 def build_search(config: MiningConfig) -> Search:
@@ -36,7 +36,7 @@ def build_search(config: MiningConfig) -> Search:
 
 @torch.no_grad()
 def bounded_search(
-    evaluator: LookaheadEvaluator,
+    evaluator: Evaluator,
     requests: Requests,
     *,
     beam_size: int,
@@ -110,7 +110,7 @@ def requests_at_once(config: MiningConfig, candidates: int, list_length: int, de
 
 
 def _exact_search(
-    evaluator: LookaheadEvaluator, requests: Requests, beam_size: int, most_steps: int
+    evaluator: Evaluator, requests: Requests, beam_size: int, most_steps: int
 ) -> LookaheadSequences:
     b, slots = len(requests), evaluator.list_length
     sequences = torch.full((b, beam_size, slots), -1)

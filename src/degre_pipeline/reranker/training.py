@@ -59,6 +59,7 @@ def fit(
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None = None,
     checkpoint: Checkpoint | None = None,
+    clip: Callable[[float], object] | None = None,
 ) -> History:
     """Trains in place and leaves the model with the weights of its best validation loss, in eval mode.
 
@@ -70,6 +71,7 @@ def fit(
         config: Epochs, rate, device and so on.
         label: Name on the progress bar.
         measure: Further figures of the model after each epoch.
+        clip: Limits the gradients to a norm; by default that of all parameters together.
         checkpoint: Where the state of this training is kept. What is found there is continued to the same
             weights and history as without the interruption, or, if it had finished, not done again.
     Returns: One row an epoch: epoch, training_loss, validation_loss, learning_rate, seconds and what
@@ -81,7 +83,15 @@ def fit(
     # Each process has a dropout of its own.
     with seeded(config.seed + rank()):
         return _run(
-            model, loss_of, training, validation, config, label=label, measure=measure, checkpoint=kept
+            model,
+            loss_of,
+            training,
+            validation,
+            config,
+            label=label,
+            measure=measure,
+            checkpoint=kept,
+            clip=clip or (lambda most: nn.utils.clip_grad_norm_(model.parameters(), most)),
         )
 
 
@@ -103,6 +113,7 @@ def _run(
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None,
     checkpoint: Checkpoint | None,
+    clip: Callable[[float], object],
 ) -> History:
     """Runs the loop of `fit`: batch, forward, backward, clip, step, validate, keep the best."""
     device = choose_device(config.device)
@@ -147,7 +158,7 @@ def _run(
                         )
                     (loss / len(shares)).backward()
                 course.total += loss.detach() / len(shares)
-            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+            clip(config.gradient_clip)
             optimizer.step()
             course.rate = float(schedule.get_last_lr()[0])
             schedule.step()

@@ -9,13 +9,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.configs import require
-from degre_pipeline.reranker.models.evaluator import (
-    LookaheadEvaluator,
-    extended,
-    prefix_values,
-    remaining,
-    slot_value,
-)
+from degre_pipeline.reranker.models.evaluator import Evaluator, extended, remaining
 
 Lists = NDArray[np.int64]
 
@@ -51,7 +45,7 @@ def random_lists(
 
 
 @torch.no_grad()
-def list_values(evaluator: LookaheadEvaluator, requests: Requests, sequences: Tensor) -> Tensor:
+def list_values(evaluator: Evaluator, requests: Requests, sequences: Tensor) -> Tensor:
     """Values lists, the expected clicks of each.
 
     Args:
@@ -64,7 +58,7 @@ def list_values(evaluator: LookaheadEvaluator, requests: Requests, sequences: Te
 
 
 @torch.no_grad()
-def list_prefix_values(evaluator: LookaheadEvaluator, requests: Requests, sequences: Tensor) -> Tensor:
+def list_prefix_values(evaluator: Evaluator, requests: Requests, sequences: Tensor) -> Tensor:
     """Values every prefix of lists: [b, s, t]; the value of a shorter list stays at its last item's.
 
     Where a request has many more lists than prefixes of some depth, those prefixes are encoded once and
@@ -80,7 +74,7 @@ def list_prefix_values(evaluator: LookaheadEvaluator, requests: Requests, sequen
         values = torch.stack(by_request)
     else:
         lists = gather_candidates(vectors, safe).flatten(0, 1)
-        values = torch.cat([prefix_values(evaluator.logits_of(some)) for some in lists.split(CHUNK)])
+        values = torch.cat([evaluator.values_of(some) for some in lists.split(CHUNK)])
         values = values.unflatten(0, sequences.shape[:2])
     return _carry_forward(values, sequences)
 
@@ -97,9 +91,7 @@ def _carry_forward(values: Tensor, sequences: Tensor) -> Tensor:
     return values.gather(-1, slot) * (real > 0)
 
 
-def _values_sharing_prefixes(
-    evaluator: LookaheadEvaluator, vectors: Tensor, lists: Tensor, depth: int
-) -> Tensor:
+def _values_sharing_prefixes(evaluator: Evaluator, vectors: Tensor, lists: Tensor, depth: int) -> Tensor:
     """Returns the prefix values [s, t] of lists [s, t] of one request with item vectors [n, w]."""
     n = len(vectors)
     prefixes, cache = lists.new_empty(1, 0), evaluator.empty_cache(1, vectors)
@@ -107,20 +99,15 @@ def _values_sharing_prefixes(
     for slot in range(depth):
         used = (prefixes[..., None] == torch.arange(n, device=lists.device)).any(1)
         options = remaining(~used, n - slot)
-        logits, own = evaluator.step(vectors[options], cache, slot)
+        extension, own = evaluator.extend(vectors[options], cache, slot)
         chosen = lists[:, slot]
         row = row * (n - slot) + chosen - (prefixes[row] < chosen[:, None]).sum(1)
-        columns.append(slot_value(logits, slot).flatten()[row])
+        columns.append(extension.flatten()[row])
         every = torch.arange(options.numel(), device=lists.device)
         cache = extended(cache, own, every // (n - slot), every % (n - slot))
         prefixes = torch.cat([prefixes.repeat_interleave(n - slot, 0), options.reshape(-1, 1)], 1)
     rest = [
-        prefix_values(
-            evaluator.logits_of(
-                vectors[some[:, depth:]], [(keys[rows], values[rows]) for keys, values in cache]
-            ),
-            depth,
-        )
+        evaluator.values_of(vectors[some[:, depth:]], [(keys[rows], values[rows]) for keys, values in cache])
         for some, rows in zip(lists.split(CHUNK), row.split(CHUNK), strict=True)
     ]
     return torch.cat([torch.stack(columns, 1), torch.cat(rest)], 1)

@@ -15,7 +15,7 @@ from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.exact_search import AllLists, all_list_values, tree_size
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.simulation.click_world import ClickTruth
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ COLUMNS = ("request_id", "subject", "judge", "value", "best_value", "rank", "lis
 def compare_with_all_lists(
     requests: Requests,
     lists: Mapping[str, Tensor],
-    evaluators: Mapping[str, LookaheadEvaluator],
+    evaluators: Mapping[str, Evaluator],
     truth: ClickTruth | None,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def _placed(
     request: Requests,
     row: int,
     lists: Mapping[str, Tensor],
-    evaluators: Mapping[str, LookaheadEvaluator],
+    evaluators: Mapping[str, Evaluator],
     truth: ClickTruth | None,
 ) -> list[dict[str, object]]:
     stacked = torch.stack([own[row] for own in lists.values()])
@@ -100,7 +100,7 @@ def _placed(
     return placed
 
 
-def _by_evaluator(evaluator: LookaheadEvaluator, request: Requests) -> AllLists:
+def _by_evaluator(evaluator: Evaluator, request: Requests) -> AllLists:
     device = next(evaluator.parameters()).device
     found = all_list_values(evaluator, request.to(device), most_steps=_steps(request, 0))
     return AllLists(found.candidates, found.slots, found.values.double().round(decimals=DECIMALS))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import discounted_gain, discounts
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.valuation import list_prefix_values
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
 from degre_pipeline.simulation.optimum import best_lists
@@ -34,7 +34,7 @@ class EvaluatorJudge:
     """A trained evaluator."""
 
     name: str
-    evaluator: LookaheadEvaluator
+    evaluator: Evaluator
 
     def prefix_values(self, requests: Requests, sequences: Tensor) -> Values:
         """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]."""

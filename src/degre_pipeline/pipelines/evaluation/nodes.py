@@ -49,7 +49,10 @@ def rerank_test_requests(
         check_encoding(trained, request_tensors)
     device = choose_device(config.device)
     requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
-    models = restore_generator(generator).to(device), restore_evaluator(mining_evaluator).to(device)
+    models = (
+        restore_generator(generator).to(device),
+        restore_evaluator(mining_evaluator, search.pessimism).to(device),
+    )
     lists = lists_of_subjects(requests, *models, search, config)
     return {"request_id": requests.request_id, **lists}
 

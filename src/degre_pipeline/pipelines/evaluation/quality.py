@@ -9,7 +9,7 @@ import torch
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.metrics import calibration, pcoc, regression_auc, rmse
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
 
@@ -17,13 +17,13 @@ Probabilities = FloatArray
 
 
 @torch.no_grad()
-def predicted_levels(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int) -> Probabilities:
+def predicted_levels(evaluator: Evaluator, requests: Requests, batch_size: int) -> Probabilities:
     """Returns P(V >= k) after every slot of the exposed lists, [b, t, k]."""
     device = next(evaluator.parameters()).device
     parts = []
     for batch in requests.to(device).batches(batch_size):
         items = gather_candidates(batch.candidates, batch.exposed)
-        parts.append(evaluator(batch.static, items).sigmoid().double().cpu().numpy())
+        parts.append(evaluator.levels(batch.static, items).double().cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator
 from degre_pipeline.reranker.strategies import build_search
 from degre_pipeline.reranker.valuation import random_lists
@@ -18,7 +18,7 @@ SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 def lists_of_subjects(
     requests: Requests,
     generator: OnlineGenerator,
-    evaluator: LookaheadEvaluator,
+    evaluator: Evaluator,
     search: MiningConfig,
     config: EvaluationConfig,
 ) -> dict[str, Tensor]:

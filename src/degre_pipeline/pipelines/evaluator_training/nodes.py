@@ -7,12 +7,14 @@ import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.calibration import calibrate
 from degre_pipeline.reranker.checkpoints import Checkpoints, identity_of
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import store
-from degre_pipeline.reranker.models.evaluator import build_evaluator
+from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 
@@ -23,6 +25,7 @@ def train_mining_evaluator(
     model: EvaluatorConfig,
     training: TrainingConfig,
     lists_without_clicks: bool = True,
+    calibration: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that guides the search, and its training history.
@@ -31,7 +34,16 @@ def train_mining_evaluator(
     """
     requests = _requests(request_tensors, lists_without_clicks)
     encoding = encoding_of(request_tensors)
-    return _train(requests, encoding, feature_space, model, training, checkpoints, role="mining")
+    return _train(
+        requests,
+        encoding,
+        feature_space,
+        model,
+        training,
+        checkpoints,
+        role="mining",
+        calibration=calibration,
+    )
 
 
 def train_external_evaluator(
@@ -40,14 +52,26 @@ def train_external_evaluator(
     model: EvaluatorConfig,
     training: TrainingConfig,
     external_seed: int,
+    external_members: int = 1,
     lists_without_clicks: bool = True,
+    calibration: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
     requests = _requests(request_tensors, lists_without_clicks)
     training, encoding = replace(training, seed=external_seed), encoding_of(request_tensors)
-    return _train(requests, encoding, feature_space, model, training, checkpoints, role="external")
+    model = replace(model, members=external_members)
+    return _train(
+        requests,
+        encoding,
+        feature_space,
+        model,
+        training,
+        checkpoints,
+        role="external",
+        calibration=calibration,
+    )
 
 
 def _requests(request_tensors: dict[str, Tensor], lists_without_clicks: bool) -> Requests:
@@ -66,10 +90,15 @@ def _train(
     checkpoints: Checkpoints | None,
     *,
     role: str,
+    calibration: bool,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     sizes = FeatureSpace.from_dict(feature_space).sizes()
+
+    def build() -> LookaheadEvaluator:
+        return build_evaluator(sizes, requests.list_length, config)
+
     with seeded(training.seed):
-        evaluator = build_evaluator(sizes, requests.list_length, config)
+        members = [build() for _ in range(config.members)]
     learn, check = requests.of("train", role), requests.of("validation", role)
     identity = identity_of(
         training,
@@ -78,14 +107,22 @@ def _train(
         learn.to_tensors(),
         check.to_tensors(),
     )
+    together = MembersInOnePass(members) if len(members) > 1 else None
     history = fit(
-        evaluator,
+        together or members[0],
         evaluator_loss,
         learn,
         check,
         training,
         label=f"{role} evaluator",
         checkpoint=checkpoints.of(f"{role}_evaluator", identity) if checkpoints else None,
+        clip=together.clip_gradients if together else None,
     )
+    if together:
+        members = [member.to(choose_device(training.device)) for member in together.separate(build)]
+    if calibration:
+        for member in members:
+            calibrate(member, check)
+    evaluator = EvaluatorEnsemble(members) if together else members[0]
     trained = store(evaluator, sizes, requests.list_length, config, encoding)
     return trained, pd.DataFrame(history)

@@ -14,12 +14,13 @@ def create_pipeline() -> Pipeline:
         "params:evaluator_training.training",
     ]
     without_clicks = "params:evaluator_training.lists_without_clicks"
+    calibration = "params:evaluator_training.calibration"
     return Pipeline(
         [
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",
-                inputs=[*shared, without_clicks, "training_checkpoints"],
+                inputs=[*shared, without_clicks, calibration, "training_checkpoints"],
                 outputs=["mining_evaluator", "mining_evaluator_history"],
             ),
             Node(
@@ -28,7 +29,9 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     *shared,
                     "params:evaluator_training.external_seed",
+                    "params:evaluator_training.external_members",
                     without_clicks,
+                    calibration,
                     "training_checkpoints",
                 ],
                 outputs=["external_evaluator", "external_evaluator_history"],

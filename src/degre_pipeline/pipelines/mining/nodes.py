@@ -11,7 +11,7 @@ from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
 from degre_pipeline.reranker.fingerprints import check_encoding, mined_from
 from degre_pipeline.reranker.models.builders import restore_evaluator
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.strategies import build_search, requests_at_once
 from degre_pipeline.reranker.training import autocast, choose_device
 
@@ -30,7 +30,7 @@ def mine_lookahead_sequences(
     n = requests.mask.shape[1]
     require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
     device = choose_device(config.device)
-    evaluator = restore_evaluator(mining_evaluator).to(device)
+    evaluator = restore_evaluator(mining_evaluator, config.pessimism).to(device)
     rows = _rows_to_mine(requests, config)
     steps = config.beam_size * (config.top_k or n) * requests.list_length
     fuse_steps(evaluator, config.compile, step_work(evaluator) * steps * len(rows))
@@ -64,7 +64,7 @@ def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:
 
 
 def _mine(
-    evaluator: LookaheadEvaluator,
+    evaluator: Evaluator,
     requests: Requests,
     rows: Tensor,
     config: MiningConfig,

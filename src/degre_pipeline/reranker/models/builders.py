@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights, require
+from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
+from degre_pipeline.reranker.models.evaluator import Evaluator, build_evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.schema import FieldSize
 
@@ -23,6 +25,8 @@ def store(
 ) -> TrainedWeights:
     """Returns a trained model's weights, on the CPU, with the settings that rebuild it.
 
+    Those of an ensemble are stacked, the member first.
+
     Args:
         model: The trained evaluator or generator.
         sizes: Sizes of the fields that it embeds.
@@ -37,15 +41,40 @@ def store(
         "settings": asdict(config),
         "feature_space": feature_space,
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if isinstance(model, EvaluatorEnsemble):
+        states = [member.state_dict() for member in model.members]
+        tensors = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    else:
+        tensors = model.state_dict()
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return TrainedWeights(weights, described)
 
 
-def restore_evaluator(trained: TrainedWeights) -> LookaheadEvaluator:
-    """Returns the stored evaluator in eval mode. Raises: ValueError: If the weights are another model's."""
+def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evaluator:
+    """Returns the stored evaluator, or ensemble of them, in eval mode.
+
+    Args:
+        trained: What `store` returned.
+        pessimism: kappa of an ensemble.
+    Raises: ValueError: If the weights are another model's, or a single evaluator is asked to be pessimistic.
+    """
     sizes, list_length = _sizes(trained, "evaluator")
-    model = build_evaluator(sizes, list_length, EvaluatorConfig(**trained.config["settings"]))
-    return _filled(model, trained.weights)
+    config = EvaluatorConfig(**trained.config["settings"])
+    if config.members == 1:
+        require(pessimism == 0, "pessimism", pessimism, "0 with a single evaluator; give it more members")
+        return _filled(build_evaluator(sizes, list_length, config), trained.weights)
+    members = [
+        _filled(build_evaluator(sizes, list_length, config), member_weights(trained, index))
+        for index in range(config.members)
+    ]
+    return EvaluatorEnsemble(members, pessimism).eval()
+
+
+def member_weights(trained: TrainedWeights, index: int) -> Mapping[str, Tensor]:
+    """Returns the weights of one member of a stored evaluator."""
+    if trained.config["settings"].get("members", 1) == 1:
+        return trained.weights
+    return {name: tensor[index] for name, tensor in trained.weights.items()}
 
 
 def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
@@ -56,19 +85,20 @@ def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
 
 
 def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) -> None:
-    """Copies the evaluator's field embeddings into the generator, in place.
+    """Copies the field embeddings of the evaluator, or of its first member, into the generator, in place.
 
     Raises: ValueError: If the two were built for other fields or another embedding width.
     """
     own = generator.state_dict()
     names = [name for name in own if name.startswith("features.") and ".table." in name]
-    shapes = {name: tensor.shape for name, tensor in evaluator.weights.items()}
+    learned = member_weights(evaluator, 0)
+    shapes = {name: tensor.shape for name, tensor in learned.items()}
     differing = [name for name in names if own[name].shape != shapes.get(name)]
     if differing:
         raise ValueError(
             f"warm_start: {differing} differ in shape from the evaluator's; allowed: equal shapes"
         )
-    generator.load_state_dict({**own, **{name: evaluator.weights[name] for name in names}})
+    generator.load_state_dict({**own, **{name: learned[name] for name in names}})
 
 
 def _sizes(trained: TrainedWeights, wanted: str) -> tuple[list[FieldSize], int]:

@@ -1,5 +1,8 @@
 """The Lookahead Evaluator: the expected cumulative clicks of every prefix of a list."""
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,12 +17,58 @@ from degre_pipeline.reranker.schema import FieldSize
 Cache = list[tuple[Tensor, Tensor]]
 
 
-class LookaheadEvaluator(nn.Module):
+class Evaluator(nn.Module, ABC):
+    """What a search and a judge ask of an evaluator, be it one model or several."""
+
+    list_length: int
+
+    @property
+    @abstractmethod
+    def members(self) -> list[LookaheadEvaluator]:
+        """The models that it consists of."""
+
+    @abstractmethod
+    def levels(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns the probability that the clicks among the first t items reach k, [b, t, L]."""
+
+    @abstractmethod
+    def project(self, static: Tensor, candidates: Tensor) -> Tensor:
+        """Returns one vector for each candidate, [b, n, w], without its slot."""
+
+    @abstractmethod
+    def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
+        """Returns the expected clicks of every prefix, [b, t], of lists given as item vectors, [b, t, w].
+
+        With the keys and values of encoded prefixes, `past`, the vectors continue those.
+        """
+
+    @abstractmethod
+    def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        """Values alternatives for the next slot of prefixes whose keys and values are stored.
+
+        Args:
+            vectors: Alternatives for the slot, [p, m, w].
+            cache: Keys and values of the prefix by layer, each [p, t, w].
+            slot: Zero-based slot, equal to t.
+        Returns: Expected clicks of the prefix and the alternative, [p, m]; keys and values of the
+            alternatives by layer, [p, m, w] each.
+        """
+
+    @abstractmethod
+    def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
+        """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
+
+
+class LookaheadEvaluator(Evaluator):
     """Causal Transformer with a cumulative regression head.
 
     Row t of the logits, O[t, k], depends on the first t items only and says whether their clicks reach k.
+    Calibration after training stretches and shifts them, by level.
     Source: DeGRe (arXiv 2605.25749), 4.1, Eq. 5 to 7.
     """
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -36,6 +85,9 @@ class LookaheadEvaluator(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(features.project.out_features)
         self.list_length, self.monotone = list_length, monotone
+        # Set by calibration after training.
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(list_length))
         self.layer_step: Callable[..., tuple[Tensor, Tensor, Tensor]] = TransformerLayer.step
 
     def forward(self, static: Tensor, items: Tensor) -> Tensor:
@@ -46,6 +98,15 @@ class LookaheadEvaluator(nn.Module):
             items: Indices of the item and score fields of the listed items, in order, [b, t, columns].
         """
         return self.logits_of(self.project(static, items))
+
+    @property
+    def members(self) -> list[LookaheadEvaluator]:
+        """Itself alone."""
+        return [self]
+
+    def levels(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns the probability that the clicks among the first t items reach k, [b, t, L]."""
+        return self(static, items).sigmoid()  # type: ignore[no-any-return]
 
     def project(self, static: Tensor, candidates: Tensor) -> Tensor:
         """Returns one vector for each candidate, [b, n, w], without its slot."""
@@ -63,8 +124,17 @@ class LookaheadEvaluator(nn.Module):
             x = layer(x, causal=True, past=past[index] if past else None)
         return self._head(x)
 
+    def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
+        """Returns the expected clicks of every prefix, [b, t]; see `Evaluator`."""
+        return prefix_values(self.logits_of(vectors, past), past[0][0].shape[1] if past else 0)
+
+    def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        """Values alternatives for the next slot, [p, m]; see `Evaluator`."""
+        logits, own = self.step(vectors, cache, slot)
+        return slot_value(logits, slot), own
+
     def step(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
-        """Values alternatives for the next slot of prefixes whose keys and values are stored.
+        """Scores alternatives for the next slot of prefixes whose keys and values are stored.
 
         Args:
             vectors: Alternatives for the slot, [p, m, w].
@@ -90,10 +160,10 @@ class LookaheadEvaluator(nn.Module):
 
     def _head(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.norm(x))
-        if not self.monotone:
-            return logits
-        first, drops = logits[..., :1], functional.softplus(logits[..., 1:])
-        return torch.cat([first, first - drops.cumsum(-1)], -1)
+        if self.monotone:
+            first, drops = logits[..., :1], functional.softplus(logits[..., 1:])
+            logits = torch.cat([first, first - drops.cumsum(-1)], -1)
+        return logits * self.scale + self.shift
 
 
 def extended(cache: Cache, own: Cache, prefix: Tensor, option: Tensor) -> Cache:

@@ -1,0 +1,141 @@
+"""Several Lookahead Evaluators as one: trained in one pass; their mean less a share of their doubt."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from degre_pipeline.reranker.configs import require
+from degre_pipeline.reranker.models.evaluator import Cache, Evaluator, LookaheadEvaluator
+
+
+class EvaluatorEnsemble(Evaluator):
+    """M evaluators of one shape; a list is worth the mean of their values less kappa standard deviations.
+
+    To a search it is one evaluator: vectors of a candidate lie side by side, [.., M w], and the cache
+    holds the layers of one member after those of another.
+    Source: METHODS 18.1, after Lakshminarayanan et al. 2017 (deep ensembles); kappa as in pessimistic search.
+    """
+
+    def __init__(self, members: Sequence[LookaheadEvaluator], pessimism: float = 0.0) -> None:
+        super().__init__()
+        require(len(members) >= 1, "members", len(members), "1 or more")
+        require(pessimism >= 0, "pessimism", pessimism, "0 or more")
+        _check_alike(members)
+        self.parts = nn.ModuleList(members)
+        self.pessimism = pessimism
+        self.list_length = members[0].list_length
+
+    @property
+    def members(self) -> list[LookaheadEvaluator]:
+        """The evaluators, each of which works alone."""
+        return list(self.parts)  # type: ignore[arg-type]
+
+    def levels(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns the members' mean probability that the first t clicks reach k, [b, t, L]."""
+        return torch.stack([member.levels(static, items) for member in self.members]).mean(0)
+
+    def project(self, static: Tensor, candidates: Tensor) -> Tensor:
+        """Returns the vectors of each candidate, [b, n, M w], without its slot."""
+        return torch.cat([member.project(static, candidates) for member in self.members], -1)
+
+    def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
+        """Returns the value of every prefix, [b, t], as `Evaluator.values_of`."""
+        pasts = self._shares(past) if past else [None] * len(self.parts)
+        parts = zip(self.members, vectors.chunk(len(self.parts), -1), pasts, strict=True)
+        return self._together([member.values_of(own, before) for member, own, before in parts])
+
+    def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        """Values alternatives for the next slot, [p, m], as `Evaluator.extend`."""
+        values: list[Tensor] = []
+        grown: Cache = []
+        parts = zip(self.members, vectors.chunk(len(self.parts), -1), self._shares(cache), strict=True)
+        for member, own, share in parts:
+            value, stored = member.extend(own.contiguous(), share, slot)
+            values.append(value)
+            grown += stored
+        return self._together(values), grown
+
+    def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
+        """Returns the caches of empty prefixes of all members."""
+        return [pair for member in self.members for pair in member.empty_cache(prefixes, like)]
+
+    def _shares(self, cache: Cache) -> list[Cache]:
+        layers = len(cache) // len(self.parts)
+        return [cache[start : start + layers] for start in range(0, len(cache), layers)]
+
+    def _together(self, values: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack(list(values))
+        mean = stacked.mean(0)
+        return mean - self.pessimism * stacked.std(0, correction=0) if self.pessimism else mean
+
+
+class MembersInOnePass(nn.Module):
+    """Evaluators of one shape whose parameters are stacked, so that one forward and backward trains them all.
+
+    They see the same batches; initial weights and dropout are their own.
+    """
+
+    def __init__(self, members: Sequence[LookaheadEvaluator]) -> None:
+        super().__init__()
+        parameters, self._buffers_of_all = stack_module_state(list(members))
+        self.names = list(parameters)
+        for name in self.names:
+            self.register_parameter(_flat(name), nn.Parameter(parameters[name].detach()))
+        # Not a submodule: it lends its forward, not its weights.
+        self._shape = [members[0]]
+        self.count = len(members)
+
+    def forward(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns every member's logits, [M, b, t, L]; inputs as of `LookaheadEvaluator.forward`."""
+        shape = self._shape[0].train(self.training)
+        stacked: dict[str, Tensor] = {name: self.get_parameter(_flat(name)) for name in self.names}
+        buffers = {name: buffer.to(static.device) for name, buffer in self._buffers_of_all.items()}
+
+        def one(parameters: dict[str, Tensor], own_buffers: dict[str, Tensor]) -> Any:
+            return functional_call(shape, (parameters, own_buffers), (static, items))
+
+        # The CPU's fused attention cannot be stacked; the written-out form can.
+        backends = [SDPBackend.MATH] if static.device.type == "cpu" else list(_BACKENDS)
+        with sdpa_kernel(backends):
+            logits: Tensor = torch.vmap(one, randomness="different")(stacked, buffers)
+        return logits
+
+    def clip_gradients(self, most: float) -> None:
+        """Makes each member's gradient that of its own loss, not of the mean, and limits it to a norm."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        squares = torch.stack([grad.flatten(1).square().sum(1) for grad in gradients]).sum(0)
+        factor = self.count * (most / (self.count * squares.sqrt() + 1e-6)).clamp(max=1.0)
+        for grad in gradients:
+            grad.mul_(factor.view(-1, *[1] * (grad.ndim - 1)))
+
+    def separate(self, build: Callable[[], LookaheadEvaluator]) -> list[LookaheadEvaluator]:
+        """Returns the members as evaluators of their own, in eval mode; `build` makes one of their shape."""
+        members = []
+        for index in range(self.count):
+            member = build()
+            weights = {name: self.get_parameter(_flat(name))[index].detach().cpu() for name in self.names}
+            member.load_state_dict({**member.state_dict(), **weights})
+            members.append(member.eval())
+        return members
+
+
+def _check_alike(members: Sequence[LookaheadEvaluator]) -> None:
+    shapes = [{name: tuple(p.shape) for name, p in member.state_dict().items()} for member in members]
+    differing = {
+        name: sorted({str(shape.get(name)) for shape in shapes})
+        for name in shapes[0]
+        if any(shape.get(name) != shapes[0][name] for shape in shapes)
+    }
+    if differing:
+        raise ValueError(f"members differ in {differing}; allowed: one shape and one vocabulary for all")
+
+
+_BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "__")
