@@ -1,7 +1,9 @@
 """Small requests, small models and a small shop that tests of several rooms share."""
 
 import datetime
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +31,7 @@ from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
+from small_shop import Shop, small_generator
 
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25)
@@ -165,6 +168,16 @@ def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return encode_requests(lists, log.requests, scored, log.users, log.items, space, config), space
 
 
+@pytest.fixture(scope="session")
+def shop(shop_log: RequestLog, shop_data: tuple[dict[str, Tensor], dict[str, Any]]) -> Shop:
+    """What registration and the gate read of the small shop, with an untrained generator."""
+    tensors, space = shop_data
+    splits = split_requests(shop_log.requests, ListConfig(list_length=4, external_share=0.2))
+    lists = build_lists(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
+    tables = (shop_log.requests, shop_log.users, shop_log.items, shop_log.candidates)
+    return Shop(small_generator(space), space, tensors, lists, *tables)
+
+
 def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:
     columns = [
         torch.randint(0, field.indices, (*shape, field.columns), generator=generator) for field in fields
@@ -192,6 +205,19 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
     return database
+
+
+@pytest.fixture
+def registry(tmp_path: Path, mlflow_database: Path) -> Iterator[mlflow.MlflowClient]:
+    """A client of an empty MLflow database; what MLflow keeps for the process is put back."""
+    uri, path = mlflow.get_tracking_uri(), list(sys.path)
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = mlflow.create_experiment("registration", (tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield mlflow.MlflowClient()
+    mlflow.set_tracking_uri(uri)
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="session")
