@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import mlflow
 import pytest
 import torch
+import yaml
 from hypothesis import settings
 from torch import Tensor
 
@@ -24,10 +25,12 @@ from degre_pipeline.pipelines.list_building.nodes import (
 )
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
@@ -142,9 +145,21 @@ def make_generator() -> MakeGenerator:
 
 
 @pytest.fixture(scope="session")
-def shop_log() -> RequestLog:
+def simulated_log() -> tuple[RequestLog, ClickTruth]:
     """Five days of a small simulated shop whose clicks follow segment, category and rating closely."""
-    return simulate_request_log(SHOP, datetime.date(2026, 1, 31))[0]
+    return simulate_request_log(SHOP, datetime.date(2026, 1, 31))
+
+
+@pytest.fixture(scope="session")
+def shop_log(simulated_log: tuple[RequestLog, ClickTruth]) -> RequestLog:
+    """The tables of the small shop."""
+    return simulated_log[0]
+
+
+@pytest.fixture(scope="session")
+def shop_truth(simulated_log: tuple[RequestLog, ClickTruth]) -> dict[str, Tensor]:
+    """What really drives the clicks of the small shop, as it is stored."""
+    return simulated_log[1].to_tensors()
 
 
 @pytest.fixture(scope="session")
@@ -176,6 +191,15 @@ def shop(shop_log: RequestLog, shop_data: tuple[dict[str, Tensor], dict[str, Any
     lists = build_lists(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
     tables = (shop_log.requests, shop_log.users, shop_log.items, shop_log.candidates)
     return Shop(small_generator(space), space, tensors, lists, *tables)
+
+
+@pytest.fixture(scope="session")
+def gate_config() -> GateConfig:
+    """The gate's embedded settings."""
+    content = yaml.safe_load(
+        (project_runs.SOURCE / "conf" / "base" / "parameters_gate.yml").read_text("utf-8")
+    )
+    return GateConfig(**{**content["gate"]["settings"], "device": "cpu"})
 
 
 def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:

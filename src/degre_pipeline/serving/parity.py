@@ -47,6 +47,16 @@ def differing_lists(
                 yield row, list(own), wanted
 
 
+def count_differing(served: Sequence[Sequence[int]], requests: Requests, generator: TrainedWeights) -> int:
+    """Returns how many lists are not those of the trained generator; see `differing_lists`."""
+    return sum(1 for _ in differing_lists(served, requests, generator))
+
+
+def unpadded(sequences: Tensor) -> list[list[int]]:
+    """Returns lists of candidate indices, [b, L] with -1 at the end of shorter ones, without padding."""
+    return [[index for index in row if index >= 0] for row in sequences.tolist()]
+
+
 def _parted_at_a_tie(own: list[int], wanted: list[int], steps: Tensor) -> bool:
     """Returns whether the first difference is between equally probable candidates, by the steps [L, n]."""
     if len(own) != len(wanted):

@@ -120,6 +120,7 @@ def evidence_of(
         challenger=VersionFacts(**facts["challenger"]),
         champion=champion,
         differing_lists=facts["differing_lists"],
+        outdated_lists=facts["outdated_lists"],
         judged={
             judge: Judged(part["challenger"].to_numpy(), part["champion"].to_numpy() if champion else None)
             for judge, part in by_judge.items()

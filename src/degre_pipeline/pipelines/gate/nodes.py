@@ -15,7 +15,7 @@ from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.gate.decision import decide
-from degre_pipeline.serving.parity import differing_lists
+from degre_pipeline.serving.parity import count_differing, unpadded
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +45,14 @@ def judge_versions(
     scored_candidates: pd.DataFrame,
     external_evaluator: TrainedWeights,
     click_truth: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
     config: GateConfig,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Lets the registered version and the champion rank the slice, and values their lists.
 
     Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list) and users; and
-        what is known of the two versions, with the number of lists that the export orders otherwise.
+        what is known of the two versions, with the number of lists that the generator orders otherwise than
+        the registered version does, and than the evaluation did.
     """
     for trained in (generator, external_evaluator):
         check_encoding(trained, request_tensors)
@@ -59,7 +61,8 @@ def judge_versions(
 
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     chosen = lists_of_slice(gate_slice, lists, tables)
-    encoded = Requests.from_tensors(request_tensors).with_ids(torch.tensor(gate_slice["request_ids"]))
+    every = Requests.from_tensors(request_tensors)
+    encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
     challenger, champion = hold_contest(
         registered_model, chosen, tables, list_length=encoded.list_length, timed=config.latency_requests
     )
@@ -70,11 +73,12 @@ def judge_versions(
         (champion.lists, champion.invalid) if champion else ((), frozenset()),
         judges,
     )
-    differing = sum(1 for _ in differing_lists(challenger.lists, encoded, generator, config.batch_size))
+    evaluated = every.with_ids(evaluated_lists["request_id"])
     facts = {
         "challenger": asdict(challenger.facts),
         "champion": asdict(champion.facts) if champion else None,
-        "differing_lists": differing,
+        "differing_lists": count_differing(challenger.lists, encoded, generator),
+        "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
     }
     groups = user_groups(chosen, lists, config.old_user_requests)
     return judgements.merge(groups, on="request_id"), facts

@@ -28,6 +28,7 @@ def create_pipeline() -> Pipeline:
                     *tables,
                     "external_evaluator",
                     "click_truth",
+                    "evaluated_lists",
                     settings,
                 ],
                 outputs=["gate_judgements", "gate_facts"],

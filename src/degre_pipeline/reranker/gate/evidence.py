@@ -53,6 +53,8 @@ class Evidence:
         challenger: The new version.
         champion: The served one; None where there is none.
         differing_lists: Lists of the challenger's export that the trained generator orders otherwise.
+        outdated_lists: Lists of the challenger's evaluation that the trained generator orders otherwise: its
+            figures are then another generator's.
         judged: By judge.
         users: Requests of each group of users, [r] truth values.
         figures: Rows {subject, judge, metric, value, low, high} of the challenger's evaluation.
@@ -62,6 +64,7 @@ class Evidence:
     challenger: VersionFacts
     champion: VersionFacts | None
     differing_lists: int
+    outdated_lists: int
     judged: Mapping[str, Judged]
     users: Mapping[str, NDArray[np.bool_]]
     figures: Sequence[Mapping[str, Any]]

@@ -1,6 +1,7 @@
 """The gate's rules, each a function from evidence to findings."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -36,6 +37,8 @@ def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     invalid, differing = evidence.challenger.invalid_lists, evidence.differing_lists
     yield at_most("validity", f"{lists} lists, invalid ones", invalid, 0)
     yield at_most("parity", f"{lists} lists, ordered otherwise than by the trained generator", differing, 0)
+    outdated = "lists of the evaluation that are another generator's; evaluate again"
+    yield at_most("evaluation", outdated, evidence.outdated_lists, 0)
     for model in ("external_evaluator", "mining_evaluator"):
         ratio, about = evidence.figure(model, "clicks", "pcoc"), f"PCOC of the {model.replace('_', ' ')}"
         yield within("calibration", about, ratio, config.pcoc_low, config.pcoc_high)
@@ -72,12 +75,13 @@ def non_inferiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
 
 
 def superiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
-    """Returns whether the challenger gains; decides only where the settings ask for a superior one."""
+    """Returns whether the challenger gains; without a gain it holds, and only where a gain is asked for."""
     found = paired("superiority", f"clicks a list by {judge}", _gain(judged), 0.0, config, strictly=True)
-    if found.verdict == "pass" or config.sufficient == "superior":
+    if found.verdict == "pass":
         return found
-    unasked = {**vars(found), "verdict": "skipped", "reason": f"{found.reason}; not asked for"}
-    return Finding(**unasked)
+    if config.sufficient == "superior":
+        return replace(found, verdict="hold")
+    return replace(found, verdict="skipped", reason=f"{found.reason}; not asked for")
 
 
 def guardrails(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
