@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from degre_pipeline.promotion import ledger
@@ -104,3 +106,13 @@ def test_a_version_is_compared_with_the_champion_and_the_champion_with_the_one_b
     assert (opponent_of(versions, MODEL, 2), opponent_of(versions, MODEL, 1)) == (1, None)
     promote(versions, MODEL, 2, **ANN)
     assert (opponent_of(versions, MODEL, 3), opponent_of(versions, MODEL, 2)) == (2, 1)
+
+
+def test_the_way_back_does_not_depend_on_a_lost_report(versions, tmp_path):
+    promote(versions, MODEL, 1, **ANN)
+    promote(versions, MODEL, 2, **ANN)
+    shutil.rmtree(tmp_path / "artifacts")
+    (_, champion) = roll_back(versions, MODEL, **ANN)
+    assert positions(versions, MODEL)["champion"] == 1
+    run = versions.get_run(champion.run_id)
+    assert (run.data.tags["gate_report"], run.info.status) == ("missing", "FINISHED")

@@ -105,6 +105,7 @@ def history(alias: str | None, most: int, **place: Any) -> None:
 
 def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     """Returns a client of the project's MLflow and the name of the model."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
     import mlflow
 
     found = find_place(**place)
@@ -179,3 +180,7 @@ def _line(entry: Any) -> str:
     flag = "  [not passed by the gate]" if move.flagged else ""
     when = entry.when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return f"{when}  {move.alias} {places}  gate: {move.gate_outcome}  by {move.who}: {move.why}{flag}"
+
+
+if __name__ == "__main__":
+    main()

@@ -57,14 +57,15 @@ def write(client: MlflowClient, move: Move) -> Entry:
     """Adds a move to the ledger, with the gate's report on the version it moved to, where there is one."""
     version = version_or_none(client, move.model, move.to_version)
     run = client.create_run(
-        _experiment(client, version), run_name=f"{move.model}: {move.alias} to {_shown(move.to_version)}"
+        _experiment(client, version),
+        tags={name: _shown(value) for name, value in vars(move).items()},
+        run_name=f"{move.model}: {move.alias} to {_shown(move.to_version)}",
     )
-    for name, value in vars(move).items():
-        client.set_tag(run.info.run_id, name, _shown(value))
-    if version is not None:
-        _copy_report(client, version, run.info.run_id)
+    if version is not None and "gate_outcome" in version.tags:
+        kept = _copy_report(client, version, run.info.run_id)
+        client.set_tag(run.info.run_id, "gate_report", "kept" if kept else "missing")
     client.set_terminated(run.info.run_id)
-    return _entry(client.get_run(run.info.run_id))
+    return _entry(run)
 
 
 def entries(client: MlflowClient, model: str, alias: str | None = None) -> list[Entry]:
@@ -125,13 +126,15 @@ def _experiment(client: MlflowClient, version: ModelVersion | None) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 
-def _copy_report(client: MlflowClient, version: ModelVersion, run_id: str) -> None:
-    if "gate_outcome" not in version.tags:
-        return
-    with TemporaryDirectory() as folder:
-        source = f"runs:/{version.run_id}/{REPORT}"
-        copy = download_artifacts(artifact_uri=source, dst_path=folder)
-        client.log_artifacts(run_id, copy, REPORT)
+def _copy_report(client: MlflowClient, version: ModelVersion, run_id: str) -> bool:
+    """Copies the report and returns whether it could: a way back must not depend on a lost file."""
+    try:
+        with TemporaryDirectory() as folder:
+            copy = download_artifacts(artifact_uri=f"runs:/{version.run_id}/{REPORT}", dst_path=folder)
+            client.log_artifacts(run_id, copy, REPORT)
+    except (MlflowException, OSError):
+        return False
+    return True
 
 
 def _entry(run: Run) -> Entry:

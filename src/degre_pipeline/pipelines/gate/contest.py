@@ -15,6 +15,9 @@ from degre_pipeline.reranker.gate.evidence import VersionFacts
 from degre_pipeline.serving.example_requests import example_requests
 from degre_pipeline.serving.request_schema import Request
 
+MOST_TOLD = 500
+"""Characters of an error that are told: it becomes part of tags, which MLflow limits."""
+
 Lists = Sequence[Sequence[int]]
 Tables = Mapping[str, pd.DataFrame]
 
@@ -61,7 +64,7 @@ def hold_contest(
         try:
             champion = perform(name, opponent, chosen, tables, folder=Path(folder, "champion"))
         except Exception as error:  # a model of another time fails in its own ways; a person has to look
-            problem = f"it could not rank the slice: {type(error).__name__}: {error}"
+            problem = f"it could not rank the slice: {type(error).__name__}: {error}"[:MOST_TOLD]
             return _timed([challenger], timed)[0], Performance(_facts(name, opponent, problem=problem))
         one, other = _timed([challenger, champion], timed)
         return one, other
