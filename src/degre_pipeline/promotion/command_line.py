@@ -1,6 +1,7 @@
 """The command `degre`: promote a version, go back to the one before, and who moved what when."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-HERE = "the project's folder; by default the working directory or the nearest one above it"
+HERE = "The project's folder; by default the working directory or the nearest one above it."
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def _of_a_project(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--tracking-uri", help="MLflow; by default as for `kedro run`."),
         click.option("--env", help="Folder of conf/ whose settings hold, as for `kedro run`."),
         click.option(
-            "--project", type=click.Path(exists=True, file_okay=False, path_type=Path), help=f"Is {HERE}."
+            "--project",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help=HERE,
         ),
     ):
         command = option(command)
@@ -106,6 +109,7 @@ def history(alias: str | None, most: int, **place: Any) -> None:
 def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     """Returns a client of the project's MLflow and the name of the model."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     found = find_place(**place)
@@ -133,23 +137,32 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
     root = next((one for one in (folder, *folder.parents) if (one / "conf" / "base").is_dir()), None)
     if root is None:
         raise click.ClickException(
-            f"{folder} is in no project; allowed: {HERE}, or both --tracking-uri and --model"
+            f"{folder} is in no project; allowed: one with conf/base, or both --tracking-uri and --model"
         )
-    from kedro.config import OmegaConfigLoader
-
     from degre_pipeline.promotion.locations import tracking_uri as resolved
 
-    settings = OmegaConfigLoader(
-        str(root / "conf"),
-        env=env or os.environ.get("KEDRO_ENV"),
-        base_env="base",
-        default_run_env="local",
-        merge_strategy={"parameters": "soft"},
-        config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
-    )
-    configured = tracking_uri or settings["mlflow"]["server"]["mlflow_tracking_uri"]
+    mlflow_settings, parameters = _settings(root, env or os.environ.get("KEDRO_ENV"))
+    configured = tracking_uri or mlflow_settings["server"]["mlflow_tracking_uri"]
     uri = resolved(configured, os.environ.get("MLFLOW_TRACKING_URI"), root)
-    return Place(model or settings["parameters"]["registration"]["model_name"], uri)
+    return Place(model or parameters["registration"]["model_name"], uri)
+
+
+def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what mlflow.yml and the parameters say in an environment."""
+    from kedro.config import OmegaConfigLoader
+
+    with warnings.catch_warnings():
+        # Kedro still calls it by its old name.
+        warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+        settings = OmegaConfigLoader(
+            str(root / "conf"),
+            env=env,
+            base_env="base",
+            default_run_env="local",
+            merge_strategy={"parameters": "soft"},
+            config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
+        )
+        return settings["mlflow"], settings["parameters"]
 
 
 def _noticed(client: Any, model: str) -> None:

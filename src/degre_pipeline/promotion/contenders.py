@@ -71,14 +71,16 @@ def median_latencies_ms(
     They take turns, so that whatever else the machine does slows all of them.
 
     Args:
-        turns: Each contender with the requests as it takes them, equally many.
-        warm_up: Requests before the clock starts.
+        turns: Each contender with the requests as it takes them, equally many, at least one.
+        warm_up: How often the first request is ranked before the clock starts.
     """
+    for contender, requests in turns:
+        for _ in range(warm_up):
+            contender.ranked(requests[:1])
     taken: list[list[float]] = [[] for _ in turns]
-    for position, requests in enumerate(zip(*(requests for _, requests in turns), strict=True)):
-        for times, (contender, _), request in zip(taken, turns, requests, strict=True):
+    for turn in zip(*(requests for _, requests in turns), strict=True):
+        for times, (contender, _), request in zip(taken, turns, turn, strict=True):
             start = time.perf_counter()
             contender.ranked([request])
-            if position >= warm_up:
-                times.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(times) if times else float("nan") for times in taken]
+            times.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(times) for times in taken]
