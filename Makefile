@@ -27,6 +27,7 @@ next: ## Say what to look at after a run
 	@printf '\nWhat to look at next\n'
 	@printf '  %-42s %s\n' \
 	  '$(REPORTING)/evaluation/report.html' 'the report: tables, curves, example lists' \
+	  '$(REPORTING)/gate/gate_report.html' 'whether the new model may serve, and why' \
 	  '$(REPORTING)/data_docs/' 'what the data checks found (HTML)' \
 	  'make ui' 'MLflow: the run and the registered model, http://$(HOST):$(PORT)' \
 	  'make viz' 'kedro viz: the stages and the data between them' \

@@ -1,13 +1,16 @@
 """Small requests, small models and a small shop that tests of several rooms share."""
 
 import datetime
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import mlflow
 import pytest
 import torch
+import yaml
 from hypothesis import settings
 from torch import Tensor
 
@@ -22,13 +25,16 @@ from degre_pipeline.pipelines.list_building.nodes import (
 )
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
+from small_shop import Shop, small_generator
 
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25)
@@ -139,9 +145,21 @@ def make_generator() -> MakeGenerator:
 
 
 @pytest.fixture(scope="session")
-def shop_log() -> RequestLog:
+def simulated_log() -> tuple[RequestLog, ClickTruth]:
     """Five days of a small simulated shop whose clicks follow segment, category and rating closely."""
-    return simulate_request_log(SHOP, datetime.date(2026, 1, 31))[0]
+    return simulate_request_log(SHOP, datetime.date(2026, 1, 31))
+
+
+@pytest.fixture(scope="session")
+def shop_log(simulated_log: tuple[RequestLog, ClickTruth]) -> RequestLog:
+    """The tables of the small shop."""
+    return simulated_log[0]
+
+
+@pytest.fixture(scope="session")
+def shop_truth(simulated_log: tuple[RequestLog, ClickTruth]) -> dict[str, Tensor]:
+    """What really drives the clicks of the small shop, as it is stored."""
+    return simulated_log[1].to_tensors()
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +181,25 @@ def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
     lists = build_lists(log.requests, scored, log.exposures, splits)
     space = fit_features(lists, log.requests, scored, log.users, log.items, SHOP_FIELDS)
     return encode_requests(lists, log.requests, scored, log.users, log.items, space, config), space
+
+
+@pytest.fixture(scope="session")
+def shop(shop_log: RequestLog, shop_data: tuple[dict[str, Tensor], dict[str, Any]]) -> Shop:
+    """What registration and the gate read of the small shop, with an untrained generator."""
+    tensors, space = shop_data
+    splits = split_requests(shop_log.requests, ListConfig(list_length=4, external_share=0.2))
+    lists = build_lists(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
+    tables = (shop_log.requests, shop_log.users, shop_log.items, shop_log.candidates)
+    return Shop(small_generator(space), space, tensors, lists, *tables)
+
+
+@pytest.fixture(scope="session")
+def gate_config() -> GateConfig:
+    """The gate's embedded settings."""
+    content = yaml.safe_load(
+        (project_runs.SOURCE / "conf" / "base" / "parameters_gate.yml").read_text("utf-8")
+    )
+    return GateConfig(**{**content["gate"]["settings"], "device": "cpu"})
 
 
 def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:
@@ -192,6 +229,19 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
     return database
+
+
+@pytest.fixture
+def registry(tmp_path: Path, mlflow_database: Path) -> Iterator[mlflow.MlflowClient]:
+    """A client of an empty MLflow database; what MLflow keeps for the process is put back."""
+    uri, path = mlflow.get_tracking_uri(), list(sys.path)
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = mlflow.create_experiment("registration", (tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield mlflow.MlflowClient()
+    mlflow.set_tracking_uri(uri)
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ PIPELINES = (
     "generator_distillation",
     "evaluation",
     "registration",
+    "gate",
 )
 """In the order of the data."""
 
@@ -119,8 +120,9 @@ def client(project: Path) -> mlflow.MlflowClient:
 
 
 def runs(project: Path) -> list[Run]:
-    """Returns the project's MLflow runs, newest first."""
-    ids = [experiment.experiment_id for experiment in client(project).search_experiments()]
+    """Returns the MLflow runs of the project's pipelines, newest first."""
+    experiments = client(project).search_experiments(filter_string="name != 'degre_promotions'")
+    ids = [experiment.experiment_id for experiment in experiments]
     found: list[Run] = client(project).search_runs(ids, order_by=["attributes.start_time DESC"])
     return found
 

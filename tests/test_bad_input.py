@@ -92,7 +92,7 @@ def test_a_wrong_setting_stops_the_run_before_any_node(
     ("file", "line", "named"),
     [
         ("ingestion", "    folder: data/01_raw/ml-1m", r"ingestion\.movielens.*folder"),
-        ("registration", "  alias: challenger", r"params:registration\.alias"),
+        ("gate", "    seed: 0", r"gate\.settings.*seed"),
     ],
 )
 def test_a_missing_setting_stops_the_run_before_any_node(

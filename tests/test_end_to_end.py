@@ -1,8 +1,11 @@
 """The whole project, from `kedro run` to lists reranked by the registered model."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from torch import Tensor
 import project_runs
 from degre_pipeline.datasets.tensor_files import read_tensors
 from degre_pipeline.pipelines.mining import nodes as mining
+from degre_pipeline.promotion.aliases import positions
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.builders import restore_generator
 
@@ -81,7 +85,9 @@ def test_a_second_run_gives_the_same_figures_and_weights(finished_run: Path, sec
     assert shards(finished_run) == shards(second_run)
     differing = {name for name in first if first[name] != second[name] and SHARDS not in name}
     with_seconds = {name for name in differing if name.endswith("_history.parquet") or "checkpoints" in name}
-    assert {Path(name).name for name in differing - with_seconds} <= {"registered_model.json", "report.html"}
+    with_latency = {"gate_facts.json", "gate_decision.json", "gate_report.html", "gate_moves.json"}
+    others = {"registered_model.json", "report.html"}
+    assert {Path(name).name for name in differing - with_seconds} <= others | with_latency
 
 
 def test_pipelines_run_one_by_one_give_what_they_give_together(
@@ -168,11 +174,44 @@ def registry(second_run: Path) -> Iterator[mlflow.MlflowClient]:
     mlflow.set_tracking_uri(uri)
 
 
-def test_the_challenger_is_the_newest_version(registry: mlflow.MlflowClient, second_run: Path) -> None:
-    challenger = registry.get_model_version_by_alias(MODEL, "challenger")
-    newest, older = project_runs.runs(second_run)
-    assert (int(challenger.version), challenger.run_id) == (2, newest.info.run_id)
-    assert registry.get_model_version(MODEL, "1").run_id == older.info.run_id
+def test_the_same_day_again_adds_no_version(registry: mlflow.MlflowClient, second_run: Path) -> None:
+    (only,) = registry.search_model_versions(f"name = '{MODEL}'")
+    _, older = project_runs.runs(second_run)
+    assert only.run_id == older.info.run_id
+    assert positions(registry, MODEL) == {"challenger": 1, "champion": 1}
+
+
+def test_the_version_says_what_the_gate_found_and_on_what(
+    registry: mlflow.MlflowClient, second_run: Path
+) -> None:
+    tags = registry.get_model_version(MODEL, "1").tags
+    decision = project_runs.load(second_run, "gate_decision")
+    assert (tags["gate_outcome"], tags["gate_first"]) == ("promote", "true")
+    assert tags["slice_sha256"] == decision["slice"]["sha256"]
+    assert (tags["training_first_day"], tags["training_last_day"]) == ("2026-01-27", "2026-01-30")
+    assert (tags["slice_first_day"], tags["run_date"]) == ("2026-01-31", "2026-01-31")
+    assert {"data_sha256", "git_commit"} <= set(tags)
+
+
+def test_the_command_line_goes_on_from_what_runs_wrote(second_run: Path, tmp_path: Path) -> None:
+    project = project_runs.lay_out(tmp_path / "project", second_run / "mlflow.db")
+    said = degre(project, "history")
+    assert "champion none -> 1  gate: promote  by gate, run by " in said
+    assert "challenger none -> 1" in said
+    project_runs.client(project).delete_registered_model_alias(MODEL, "champion")
+    assert "champion 1 -> none" in degre(project, "history")
+    assert "champion none -> 1" in degre(project, "promote", "--why", "back again")
+    assert project_runs.client(project).get_model_version_by_alias(MODEL, "champion").version == 1
+
+
+def degre(project: Path, *words: str) -> str:
+    """Returns what the command `degre …` says in the project's folder."""
+    command = [sys.executable, "-m", "degre_pipeline.promotion.command_line", *words, "--env=test"]
+    variables = {**os.environ, "PYTHONPATH": str(project_runs.SOURCE / "src")}
+    variables.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_registered_model_reranks_as_the_generator_does(

@@ -52,7 +52,7 @@ def test_nodes_and_data_are_as_recorded(pipelines: dict[str, Pipeline]) -> None:
     )
 
 
-def test_there_are_seven_pipelines_and_all_of_them_together(pipelines: dict[str, Pipeline]) -> None:
+def test_there_are_eight_pipelines_and_all_of_them_together(pipelines: dict[str, Pipeline]) -> None:
     assert set(pipelines) == {*project_runs.PIPELINES, "__default__"}
     one_by_one = {node.name for name in project_runs.PIPELINES for node in pipelines[name].nodes}
     assert {node.name for node in pipelines["__default__"].nodes} == one_by_one

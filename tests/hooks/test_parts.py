@@ -8,6 +8,7 @@ import pytest
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
 from degre_pipeline.hooks.artifacts import artifact_folder
+from degre_pipeline.hooks.closing_table import gate_line
 from degre_pipeline.hooks.flat_parameters import flatten, loggable, loggable_name
 from degre_pipeline.hooks.metrics import curves, results
 from degre_pipeline.hooks.mlflow_run import with_locations
@@ -82,3 +83,15 @@ def test_loggable_fits_the_limits():
 )
 def test_artifact_folder(path, folder):
     assert artifact_folder(Path(path)) == folder
+
+
+def test_gate_line_says_outcome_version_and_rule():
+    by = {
+        "rule": "latency",
+        "about": "multiple of the champion's median",
+        "reason": "2; allowed: at most 1.5",
+    }
+    line = gate_line({"outcome": "hold", "decided_by": by, "challenger": {"version": 7}})
+    assert line == (
+        "Gate: hold version 7 (latency, multiple of the champion's median: 2; allowed: at most 1.5)"
+    )

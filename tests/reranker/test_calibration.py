@@ -24,7 +24,7 @@ def test_no_other_stretch_or_shift_has_a_lower_loss(make_requests, make_evaluato
     for change in (-0.05, 0.05):
         for buffer in (evaluator.scale, evaluator.shift):
             kept = buffer.clone()
-            buffer += change
+            buffer.add_(change)
             assert loss(evaluator, requests) > best
             buffer.copy_(kept)
 

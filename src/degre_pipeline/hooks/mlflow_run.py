@@ -14,6 +14,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from degre_pipeline.promotion.locations import tracking_uri
+
 with warnings.catch_warnings(record=True):
     # It defines an MLflow model without type hints, which MLflow's own filter would report in every command.
     from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
@@ -101,7 +103,7 @@ def with_locations(
         environment_uri: Value of MLFLOW_TRACKING_URI, if set.
     """
     server, tracking = dict(config.get("server", {})), dict(config.get("tracking", {}))
-    uri = server.get("mlflow_tracking_uri") or environment_uri or f"sqlite:///{project_path / 'mlflow.db'}"
+    uri = tracking_uri(server.get("mlflow_tracking_uri"), environment_uri, project_path)
     server["mlflow_tracking_uri"] = uri
     if not uri.startswith(_SERVER_SCHEMES):
         experiment = dict(tracking.get("experiment", {}))

@@ -1,6 +1,6 @@
 """Which requests train, choose and test models, and whose evaluator may learn from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
 import numpy as np
@@ -62,6 +62,17 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def first_and_last_day(requests: pd.DataFrame, request_ids: Iterable[int]) -> tuple[str, str]:
+    """Returns the ISO dates of the first and the last of the given requests.
+
+    Raises: ValueError: If none of them is in the request log's table.
+    """
+    asked = requests.loc[requests["request_id"].isin(list(request_ids)), "requested_at"]
+    if asked.empty:
+        raise ValueError("none of the requests is in table requests; allowed: one or more of its request_id")
+    return asked.min().date().isoformat(), asked.max().date().isoformat()
 
 
 def _split_by_day(requests: pd.DataFrame) -> NDArray[np.str_]:

@@ -6,8 +6,10 @@ import pytest
 from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.pipelines.registration.registry import metric_tags
+from degre_pipeline.promotion import ledger
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.builders import restore_generator
+from small_shop import small_generator
 
 METRICS = [
     {"subject": "generator", "judge": "truth", "metric": "utility_over_ranking_order", "value": 0.0625},
@@ -19,35 +21,31 @@ METRICS = [
 ]
 
 
-def register(shop, **changed):
+def register(shop, run_date="2026-01-31", **changed):
     return register_model(
-        **vars(replace(shop, **changed)),
-        metrics=METRICS,
-        run_date="2026-01-31",
-        model_name="reranker",
-        alias="challenger",
+        **vars(replace(shop, **changed)), metrics=METRICS, run_date=run_date, model_name="reranker"
     )
 
 
-def test_registers_in_the_open_run_and_moves_the_alias(shop, registry):
+def test_registers_in_the_open_run_and_makes_it_the_challenger(shop, registry):
     with mlflow.start_run() as run:
         mlflow.set_tags({"git_commit": "abc123", "unrelated": "yes"})
-        first = register(shop)
+        registered = register(shop)
         assert mlflow.active_run().info.run_id == run.info.run_id
-        second = register(shop)
-    assert first == {
+    assert registered == {
         "name": "reranker",
         "version": 1,
         "uri": "models:/reranker/1",
         "run_id": run.info.run_id,
-        "alias": "challenger",
     }
-    assert (second["version"], second["run_id"]) == (2, run.info.run_id)
     version = registry.get_model_version_by_alias("reranker", "challenger")
-    assert (int(version.version), version.run_id) == (2, run.info.run_id)
+    assert (int(version.version), version.run_id) == (1, run.info.run_id)
+    assert len(version.tags.pop("identity")) == 64
     assert version.tags == {
         "run_date": "2026-01-31",
         "git_commit": "abc123",
+        "training_first_day": "2026-01-27",
+        "training_last_day": "2026-01-30",
         "truth.utility_over_ranking_order": "0.0625",
         "external.hr1": "0.5",
     }
@@ -63,6 +61,37 @@ def test_registers_in_the_open_run_and_moves_the_alias(shop, registry):
         encoded.static, encoded.candidates, encoded.mask
     )
     assert model.predict(example)["candidate_indices"][0] == wanted[0].tolist()
+
+
+def test_the_same_day_and_configuration_again_adds_no_version(shop, registry):
+    first = register(shop)
+    assert register(shop) == first
+    assert [version.version for version in registry.search_model_versions("name = 'reranker'")] == [1]
+    other = register(shop, generator=small_generator(shop.feature_space, seed=1))
+    another_day = register(shop, run_date="2026-02-01")
+    assert (other["version"], another_day["version"]) == (2, 3)
+    assert register(shop) == first
+    assert int(registry.get_model_version_by_alias("reranker", "challenger").version) == 1
+
+
+def test_every_move_of_the_challenger_is_in_the_ledger(shop, registry):
+    register(shop)
+    register(shop)
+    register(shop, run_date="2026-02-01")
+    newest, oldest = [entry.move for entry in ledger.entries(registry, "reranker")]
+    assert (newest.alias, newest.from_version, newest.to_version) == ("challenger", 1, 2)
+    assert (oldest.alias, oldest.from_version, oldest.to_version) == ("challenger", None, 1)
+    assert "2026-02-01" in newest.why
+    assert newest.who.startswith("registration, run by ")
+    assert not newest.flagged
+
+
+def test_a_champion_set_by_hand_is_noticed_by_the_next_registration(shop, registry):
+    register(shop)
+    registry.set_registered_model_alias("reranker", "champion", "1")
+    register(shop)
+    found = ledger.last(registry, "reranker", "champion")
+    assert (found.from_version, found.to_version, found.who, found.flagged) == (None, 1, "unknown", True)
 
 
 def test_opens_a_run_of_its_own_when_there_is_none(shop, registry):

@@ -6,13 +6,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from degre_pipeline.pipelines.registration.example_requests import example_requests
-from degre_pipeline.pipelines.registration.parity import check_parity
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
+from degre_pipeline.serving.example_requests import example_requests
+from degre_pipeline.serving.parity import check_parity
 from degre_pipeline.serving.request_schema import Request
+from degre_pipeline.sources.splits import first_and_last_day
 
 COMPARED = 32
 """Requests on which the served model is compared with the trained generator."""
@@ -30,11 +31,12 @@ def register_model(
     metrics: list[dict[str, Any]],
     run_date: str,
     model_name: str,
-    alias: str,
 ) -> dict[str, Any]:
-    """Logs the served model, checks it against the trained generator, registers it and moves the alias.
+    """Registers the served model, once it is seen to rank as the generator, and makes it the challenger.
 
-    Returns: name, version, uri, run_id and alias.
+    The same model of the same day is not registered twice: the version that is there becomes the challenger.
+
+    Returns: name, version, uri and run_id.
     Raises: ValueError: If the generator was trained with another feature space, or if the model, loaded back,
         ranks otherwise than the generator; nothing is registered.
     """
@@ -42,20 +44,52 @@ def register_model(
     check_encoding(generator, request_tensors)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.pipelines.registration import registry
+
+    identity = registry.identity_of(generator, str(run_date))
+    registered = registry.registered_before(model_name, identity)
+    if registered is None:
+        tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+        first_day, last_day = first_and_last_day(requests, learned_from(lists))
+        tags = {
+            "run_date": str(run_date),
+            "identity": identity,
+            "training_first_day": first_day,
+            "training_last_day": last_day,
+            **registry.metric_tags(metrics),
+        }
+        space = FeatureSpace.from_dict(feature_space)
+        registered = _registered(generator, space, request_tensors, lists, tables, model_name, tags)
+    registry.make_challenger(model_name, registered["version"], str(run_date))
+    return registered
+
+
+def _registered(
+    generator: TrainedWeights,
+    space: FeatureSpace,
+    request_tensors: dict[str, Tensor],
+    lists: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
+    name: str,
+    tags: dict[str, str],
+) -> dict[str, Any]:
+    """Logs the served model, checks it against the generator and registers it."""
+    from degre_pipeline.pipelines.registration import registry
     from degre_pipeline.serving.packaging import log_reranker
 
-    space = FeatureSpace.from_dict(feature_space)
     chosen = lists_to_compare(lists, COMPARED)
-    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     examples = example_requests(chosen, tables, space)
     with registry.active_or_new_run() as run:
-        described = {"run_date": str(run_date), **registry.provenance(run)}
-        logged = log_reranker(generator, space, examples, name=model_name, metadata=described)
+        described = {"run_date": tags["run_date"], **registry.provenance(run)}
+        logged = log_reranker(generator, space, examples, name=name, metadata=described)
         ids = torch.tensor(chosen["request_id"].to_numpy())
         encoded = Requests.from_tensors(request_tensors).with_ids(ids)
         check_parity(served_lists(logged.model_uri, examples), encoded, generator)
-        tags = {**described, **registry.metric_tags(metrics)}
-        return registry.register_version(logged, run.info.run_id, name=model_name, alias=alias, tags=tags)
+        return registry.register_version(logged, name=name, tags={**tags, **described})
+
+
+def learned_from(lists: pd.DataFrame) -> pd.Series:
+    """Returns the ids of the requests that training has seen: validation chose the epoch to stop at."""
+    return lists.loc[lists["split"] != "test", "request_id"]
 
 
 def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:

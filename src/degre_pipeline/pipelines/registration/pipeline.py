@@ -24,7 +24,6 @@ def create_pipeline() -> Pipeline:
                     "metrics",
                     "params:run_date",
                     "params:registration.model_name",
-                    "params:registration.alias",
                 ],
                 outputs="registered_model",
             )

@@ -1,12 +1,20 @@
-"""A new version in MLflow's model registry, found again by tags and alias."""
+"""A version in MLflow's model registry, found again by its tags."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
+
+from degre_pipeline.promotion.aliases import CHALLENGER, move, notice
+from degre_pipeline.promotion.ledger import user
+from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.fingerprints import fingerprint
 
 RUN_TAGS = ("git_commit", "git_dirty", "data_sha256")
 """Tags of the run that are repeated on the version, when the run has them."""
@@ -38,19 +46,49 @@ def metric_tags(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def register_version(
-    logged: ModelInfo, run_id: str, *, name: str, alias: str, tags: Mapping[str, str]
-) -> dict[str, Any]:
-    """Makes a logged model the next version of a registered model and moves the alias to it.
+def identity_of(generator: TrainedWeights, run_date: str) -> str:
+    """Returns what two registrations of the same model on the same day have in common.
 
-    Returns: name, version, uri (of this version), run_id and alias.
+    The weights stand for the configuration, the data and the code that they came from: other ones give other
+    weights, and the same ones the same.
     """
-    version = mlflow.register_model(logged.model_uri, name, tags=dict(tags))
-    mlflow.MlflowClient().set_registered_model_alias(name, alias, version.version)
+    described = f"{run_date} {fingerprint(generator.weights)} {json.dumps(generator.config, sort_keys=True)}"
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def registered_before(name: str, identity: str) -> dict[str, Any] | None:
+    """Returns the version with an identity, described as by `register_version`; None where there is none."""
+    client = mlflow.MlflowClient()
+    found = client.search_model_versions(f"name = '{name}' and tags.identity = '{identity}'", max_results=1)
+    return _described(found[0]) if found else None
+
+
+def register_version(logged: ModelInfo, *, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Makes a logged model the next version of a registered model.
+
+    Returns: name, version, uri (of this version) and run_id.
+    """
+    return _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
+
+
+def make_challenger(name: str, version: int, run_date: str) -> None:
+    """Moves the alias of the newest model to a version, after writing down what was moved elsewhere."""
+    client = mlflow.MlflowClient()
+    notice(client, name)
+    move(
+        client,
+        name,
+        CHALLENGER,
+        version,
+        who=f"registration, run by {user()}",
+        why=f"newest model, of {run_date}",
+    )
+
+
+def _described(version: ModelVersion) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": version.name,
         "version": int(version.version),
-        "uri": f"models:/{name}/{version.version}",
-        "run_id": run_id,
-        "alias": alias,
+        "uri": f"models:/{version.name}/{version.version}",
+        "run_id": version.run_id,
     }

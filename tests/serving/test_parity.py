@@ -1,8 +1,8 @@
 import pytest
 
-from degre_pipeline.pipelines.registration.parity import check_parity
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.serving.parity import check_parity
 
 
 @pytest.fixture

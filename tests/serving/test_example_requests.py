@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from degre_pipeline.pipelines.registration.example_requests import example_requests
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
+from degre_pipeline.serving.example_requests import example_requests
 from degre_pipeline.serving.signature import as_record
 
 SPACE = FeatureSpace(

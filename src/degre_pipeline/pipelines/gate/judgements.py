@@ -1,0 +1,130 @@
+"""What independent judges say that the lists of both versions are worth."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.gate.configs import GateConfig
+from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.training import choose_device
+from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
+
+Lists = Sequence[Sequence[int]]
+Values = FloatArray
+Judge = Callable[[Tensor], Values]
+"""From candidate indices [b, L] of the slice's requests to expected clicks, [b]."""
+
+DECIMALS = 6
+"""Of values: the same list encoded in another batch is a tie, not a loss."""
+USERS = ("new", "old")
+
+
+def judges_of(
+    external_evaluator: TrainedWeights,
+    click_truth: Mapping[str, Tensor],
+    requests: Requests,
+    config: GateConfig,
+) -> dict[str, Judge]:
+    """Returns who values lists of the requests: the external evaluator, and the truth where it is known."""
+    evaluator = restore_evaluator(external_evaluator).to(choose_device(config.device))
+    device = next(evaluator.parameters()).device
+
+    def external(sequences: Tensor) -> Values:
+        parts = [
+            list_values(evaluator, requests.select(rows).to(device), sequences[rows, None].to(device))[:, 0]
+            for rows in torch.arange(len(requests)).split(config.batch_size)
+        ]
+        return torch.cat(parts).double().cpu().numpy()
+
+    if not click_truth:
+        return {"external": external}
+    truth = ClickTruth.from_tensors(click_truth).select(requests.request_id.tolist())
+    return {"truth": lambda sequences: truth.utility(sequences[:, None].numpy())[:, 0], "external": external}
+
+
+def judged_lists(
+    requests: Requests,
+    challenger: tuple[Lists, Collection[int]],
+    champion: tuple[Lists, Collection[int]],
+    judges: Mapping[str, Judge],
+) -> pd.DataFrame:
+    """Returns request_id, judge, challenger and champion: expected clicks, NaN where there is no valid list.
+
+    Both lists of a request are cut to the slots that both fill, so that none wins by its length.
+
+    Args:
+        requests: Of the slice.
+        challenger: Its lists and the rows of the invalid ones.
+        champion: The same; without lists where there is none.
+        judges: By name.
+    """
+    own, other = challenger[0], champion[0] or [()] * len(challenger[0])
+    if champion[0]:
+        own = [one[: len(two)] for one, two in zip(challenger[0], champion[0], strict=True)]
+        other = [two[: len(one)] for one, two in zip(challenger[0], champion[0], strict=True)]
+    sequences = {
+        "challenger": as_sequences(own, challenger[1], requests.list_length),
+        "champion": as_sequences(other, champion[1], requests.list_length),
+    }
+    frames = [
+        pd.DataFrame(
+            {
+                "request_id": requests.request_id.numpy(),
+                "judge": name,
+                **{version: _valued(judge, lists) for version, lists in sequences.items()},
+            }
+        )
+        for name, judge in judges.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def as_sequences(lists: Lists, invalid: Collection[int], list_length: int) -> Tensor:
+    """Returns candidate indices [b, L], -1 at the end of shorter lists and in all of an invalid one."""
+    sequences = torch.full((len(lists), list_length), -1)
+    for row, own in enumerate(lists):
+        if row not in invalid:
+            filled = torch.tensor(list(own[:list_length]), dtype=torch.int64)
+            sequences[row, : len(filled)] = filled
+    return sequences
+
+
+def _valued(judge: Judge, sequences: Tensor) -> Values:
+    empty = (sequences < 0).all(1).numpy()
+    if empty.all():
+        return np.full(len(sequences), np.nan)
+    values: Values = np.where(empty, np.nan, judge(sequences)).round(DECIMALS)
+    return values
+
+
+def evidence_of(
+    gate_slice: Mapping[str, Any],
+    judgements: pd.DataFrame,
+    facts: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+) -> Evidence:
+    """Returns what the rules look at, from what the catalog holds of it."""
+    by_judge = {str(judge): part for judge, part in judgements.groupby("judge", sort=False)}
+    any_judge = next(iter(by_judge.values()))
+    champion = None if facts["champion"] is None else VersionFacts(**facts["champion"])
+    return Evidence(
+        slice_first_day=gate_slice["first_day"],
+        challenger=VersionFacts(**facts["challenger"]),
+        champion=champion,
+        differing_lists=facts["differing_lists"],
+        outdated_lists=facts["outdated_lists"],
+        judged={
+            judge: Judged(part["challenger"].to_numpy(), part["champion"].to_numpy() if champion else None)
+            for judge, part in by_judge.items()
+        },
+        users={group: (any_judge["users"] == group).to_numpy(np.bool_) for group in USERS},
+        figures=metrics,
+    )

@@ -1,0 +1,128 @@
+"""Compares a newly registered version with the champion, decides, and promotes it where that is wanted."""
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, user_groups
+from degre_pipeline.pipelines.gate.judgements import evidence_of, judged_lists, judges_of
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.fingerprints import check_encoding
+from degre_pipeline.reranker.gate.configs import GateConfig
+from degre_pipeline.reranker.gate.decision import decide
+from degre_pipeline.serving.parity import count_differing, unpadded
+
+logger = logging.getLogger(__name__)
+
+
+def freeze_slice(
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    config: GateConfig,
+) -> dict[str, Any]:
+    """Returns the ids, the days and the SHA-256 of the test requests on which versions are compared."""
+    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+    return draw_slice(lists, tables, config)
+
+
+def judge_versions(
+    gate_slice: dict[str, Any],
+    registered_model: dict[str, Any],
+    generator: TrainedWeights,
+    request_tensors: dict[str, Tensor],
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    scored_candidates: pd.DataFrame,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
+    config: GateConfig,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Lets the registered version and the champion rank the slice, and values their lists.
+
+    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list) and users; and
+        what is known of the two versions, with the number of lists that the generator orders otherwise than
+        the registered version does, and than the evaluation did.
+    """
+    for trained in (generator, external_evaluator):
+        check_encoding(trained, request_tensors)
+    # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
+    from degre_pipeline.pipelines.gate.contest import hold_contest
+
+    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
+    chosen = lists_of_slice(gate_slice, lists, tables)
+    every = Requests.from_tensors(request_tensors)
+    encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
+    challenger, champion = hold_contest(
+        registered_model, chosen, tables, list_length=encoded.list_length, timed=config.latency_requests
+    )
+    judges = judges_of(external_evaluator, click_truth, encoded, config)
+    judgements = judged_lists(
+        encoded,
+        (challenger.lists, challenger.invalid),
+        (champion.lists, champion.invalid) if champion else ((), frozenset()),
+        judges,
+    )
+    evaluated = every.with_ids(evaluated_lists["request_id"])
+    facts = {
+        "challenger": asdict(challenger.facts),
+        "champion": asdict(champion.facts) if champion else None,
+        "differing_lists": count_differing(challenger.lists, encoded, generator),
+        "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
+    }
+    groups = user_groups(chosen, lists, config.old_user_requests)
+    return judgements.merge(groups, on="request_id"), facts
+
+
+def decide_promotion(
+    gate_slice: dict[str, Any],
+    gate_judgements: pd.DataFrame,
+    gate_facts: dict[str, Any],
+    metrics: list[dict[str, Any]],
+    registered_model: dict[str, Any],
+    config: GateConfig,
+) -> dict[str, Any]:
+    """Returns the outcome, the finding that decided, all findings, and what they were found on."""
+    decision = decide(evidence_of(gate_slice, gate_judgements, gate_facts, metrics), config)
+    by = decision.decided_by
+    logger.info("Gate: %s, decided by %s (%s): %s", decision.outcome, by.rule, by.about, by.reason)
+    described = {name: gate_slice[name] for name in ("sha256", "first_day", "last_day")}
+    return {
+        "model": registered_model["name"],
+        **decision.to_dict(),
+        "slice": {**described, "requests": len(gate_slice["request_ids"])},
+        **gate_facts,
+    }
+
+
+def write_gate_report(gate_decision: dict[str, Any], run_date: str) -> str:
+    """Returns the gate's report, one HTML page that needs nothing but itself."""
+    from degre_pipeline.pipelines.gate.report import render_gate_report
+
+    return render_gate_report(gate_decision, str(run_date))
+
+
+def record_decision(
+    gate_decision: dict[str, Any], gate_report: str, registered_model: dict[str, Any], config: GateConfig
+) -> dict[str, Any]:
+    """Writes the outcome to the version, keeps the report with it, and promotes it where that is wanted.
+
+    Returns: outcome and the moves of aliases that were made or found.
+    """
+    from degre_pipeline.pipelines.gate.registry import promote_if_wanted, write_outcome
+
+    write_outcome(registered_model, gate_decision, gate_report)
+    return {
+        "outcome": gate_decision["outcome"],
+        "moves": promote_if_wanted(registered_model, gate_decision, config.promotes),
+    }

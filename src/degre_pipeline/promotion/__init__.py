@@ -1,0 +1,1 @@
+"""Which registered version serves: aliases, their ledger, promotion and the way back."""

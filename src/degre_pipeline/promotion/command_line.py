@@ -1,0 +1,199 @@
+"""The command `degre`: promote a version, go back to the one before, and who moved what when."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+HERE = "The project's folder; by default the working directory or the nearest one above it."
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which registered model of which MLflow a command is about."""
+
+    model: str
+    tracking_uri: str
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Decide which registered version serves.
+
+    The alias `champion` marks it. Every move of an alias is written to a ledger in MLflow, also one that was
+    made elsewhere, as soon as a command or a registration finds it.
+    """
+
+
+def _of_a_project(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that say which project and model."""
+    for option in (
+        click.option("--model", help="Registered model; by default the one that the settings name."),
+        click.option("--tracking-uri", help="MLflow; by default as for `kedro run`."),
+        click.option("--env", help="Folder of conf/ whose settings hold, as for `kedro run`."),
+        click.option(
+            "--project",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help=HERE,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_WHO = click.option("--who", help="Who decides; by default the user of this machine.")
+_WHY = click.option("--why", required=True, help="The reason, for the ledger.")
+
+
+@main.command()
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@_WHY
+@_WHO
+@click.option("--force", is_flag=True, help="Promote even what the gate refused or did not judge.")
+@_of_a_project
+def promote(version: int | None, why: str, who: str | None, force: bool, **place: Any) -> None:
+    """Make VERSION the champion; without VERSION, the challenger.
+
+    What the gate let through or held for a person needs a reason. What it refused needs --force too, and is
+    flagged in the ledger like everything that did not pass.
+    """
+    from degre_pipeline.promotion import champion
+    from degre_pipeline.promotion.ledger import user
+
+    client, model = _opened(place)
+    _noticed(client, model)
+    _told(
+        lambda: champion.promote(client, model, version, who=who or user(), why=why, force=force),
+        f"{model}: that version is the champion already",
+    )
+
+
+@main.command()
+@_WHY
+@_WHO
+@_of_a_project
+def rollback(why: str, who: str | None, **place: Any) -> None:
+    """Make the previous champion the champion again. A second time undoes the first."""
+    from degre_pipeline.promotion import champion
+    from degre_pipeline.promotion.ledger import user
+
+    client, model = _opened(place)
+    _noticed(client, model)
+    _told(
+        lambda: champion.roll_back(client, model, who=who or user(), why=why),
+        f"{model}: the previous champion is the champion already",
+    )
+
+
+@main.command()
+@click.option("--alias", help="Only this alias: challenger, champion or previous_champion.")
+@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Moves to show.")
+@_of_a_project
+def history(alias: str | None, most: int, **place: Any) -> None:
+    """Show who moved which alias when, from where to where and why, newest first."""
+    from degre_pipeline.promotion import ledger
+    from degre_pipeline.promotion.aliases import positions
+
+    client, model = _opened(place)
+    _noticed(client, model)
+    now = positions(client, model)
+    click.echo(f"{model}: {', '.join(f'{name} is version {at}' for name, at in now.items()) or 'no alias'}")
+    for entry in ledger.entries(client, model, alias)[:most]:
+        click.echo(_line(entry))
+
+
+def _opened(place: dict[str, Any]) -> tuple[Any, str]:
+    """Returns a client of the project's MLflow and the name of the model."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    found = find_place(**place)
+    file = found.tracking_uri.removeprefix("sqlite:///")
+    if file != found.tracking_uri and not Path(file).exists():
+        raise click.ClickException(f"there is no MLflow database {file}; allowed: one that a run has made")
+    mlflow.set_tracking_uri(found.tracking_uri)
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(f"name = '{found.model}'"):
+        known = [model.name for model in client.search_registered_models()]
+        raise click.ClickException(
+            f"model is {found.model!r}; allowed: {', '.join(known) or 'none is there'}"
+        )
+    return client, found.model
+
+
+def find_place(project: Path | None, env: str | None, tracking_uri: str | None, model: str | None) -> Place:
+    """Returns the model and the MLflow that a project's settings name; what is given wins.
+
+    Raises: click.ClickException: If something is not given and there is no project to ask.
+    """
+    if tracking_uri and model:
+        return Place(model, tracking_uri)
+    folder = (project or Path.cwd()).resolve()
+    root = next((one for one in (folder, *folder.parents) if (one / "conf" / "base").is_dir()), None)
+    if root is None:
+        raise click.ClickException(
+            f"{folder} is in no project; allowed: one with conf/base, or both --tracking-uri and --model"
+        )
+    from degre_pipeline.promotion.locations import tracking_uri as resolved
+
+    mlflow_settings, parameters = _settings(root, env or os.environ.get("KEDRO_ENV"))
+    configured = tracking_uri or mlflow_settings["server"]["mlflow_tracking_uri"]
+    uri = resolved(configured, os.environ.get("MLFLOW_TRACKING_URI"), root)
+    return Place(model or parameters["registration"]["model_name"], uri)
+
+
+def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what mlflow.yml and the parameters say in an environment."""
+    from kedro.config import OmegaConfigLoader
+
+    with warnings.catch_warnings():
+        # Kedro still calls it by its old name.
+        warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+        settings = OmegaConfigLoader(
+            str(root / "conf"),
+            env=env,
+            base_env="base",
+            default_run_env="local",
+            merge_strategy={"parameters": "soft"},
+            config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
+        )
+        return settings["mlflow"], settings["parameters"]
+
+
+def _noticed(client: Any, model: str) -> None:
+    from degre_pipeline.promotion.aliases import notice
+
+    _say(notice(client, model))
+
+
+def _told(act: Callable[[], Sequence[Any]], otherwise: str) -> None:
+    """Acts and says what was moved; an error becomes one line."""
+    try:
+        done = act()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    _say(done)
+    if not done:
+        click.echo(otherwise)
+
+
+def _say(moved: Sequence[Any]) -> None:
+    for entry in moved:
+        click.echo(_line(entry))
+
+
+def _line(entry: Any) -> str:
+    move = entry.move
+    places = " -> ".join("none" if at is None else str(at) for at in (move.from_version, move.to_version))
+    flag = "  [not passed by the gate]" if move.flagged else ""
+    when = entry.when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{when}  {move.alias} {places}  gate: {move.gate_outcome}  by {move.who}: {move.why}{flag}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The gate's rules, each a function from evidence to findings."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+
+from degre_pipeline.reranker.gate.configs import GateConfig
+from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
+from degre_pipeline.reranker.gate.findings import Finding, Verdict, at_least, at_most, paired, within
+from degre_pipeline.reranker.metrics import Array
+
+
+def time_forward(evidence: Evidence) -> Iterator[Finding]:
+    """Yields whether the slice begins after the last day that each version learned from."""
+    for name, facts in _versions(evidence).items():
+        about = f"{name}, version {facts.version}"
+        if facts.training_last_day is None:
+            reason = "the days that it learned from are not recorded with the version"
+            yield Finding("time_forward", about, "refuse", reason, limit=1)
+            continue
+        days = (
+            date.fromisoformat(evidence.slice_first_day) - date.fromisoformat(facts.training_last_day)
+        ).days
+        verdict: Verdict = "pass" if days >= 1 else "refuse"
+        reason = (
+            f"it learned from {facts.training_first_day} to {facts.training_last_day}, "
+            f"the slice begins on {evidence.slice_first_day}"
+        )
+        yield Finding("time_forward", about, verdict, reason, measured=days, limit=1, distance=days - 1)
+
+
+def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
+    """Yields what a challenger must reach whoever the champion is."""
+    lists = max((len(judged.challenger) for judged in evidence.judged.values()), default=0)
+    invalid, differing = evidence.challenger.invalid_lists, evidence.differing_lists
+    yield at_most("validity", f"{lists} lists, invalid ones", invalid, 0)
+    yield at_most("parity", f"{lists} lists, ordered otherwise than by the trained generator", differing, 0)
+    outdated = "lists of the evaluation that are another generator's; evaluate again"
+    yield at_most("evaluation", outdated, evidence.outdated_lists, 0)
+    for model in ("external_evaluator", "mining_evaluator"):
+        ratio, about = evidence.figure(model, "clicks", "pcoc"), f"PCOC of the {model.replace('_', ' ')}"
+        yield within("calibration", about, ratio, config.pcoc_low, config.pcoc_high)
+    for judge in evidence.judged:
+        hit_rate = evidence.figure("generator", judge, "hr1")
+        yield at_least("hit_rate", f"HR@1% by {judge}", hit_rate, config.least_hr1)
+        gain = evidence.figure("generator", judge, "utility_over_ranking_order", "low")
+        yield at_least(
+            "ranking_order", f"gain on the ranking order by {judge}, lower end", gain, config.least_gain
+        )
+
+
+def comparisons(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
+    """Yields how the challenger compares with the champion: value, groups of users, latency, size."""
+    champion, challenger = evidence.champion, evidence.challenger
+    if champion is None:
+        return
+    for judge, judged in evidence.judged.items():
+        yield non_inferiority(judge, judged, config)
+        yield superiority(judge, judged, config)
+        yield from guardrails(judge, judged, evidence, config)
+    latency = _ratio(challenger.latency_ms, champion.latency_ms)
+    yield at_most(
+        "latency", "multiple of the champion's median", latency, config.latency_ratio, otherwise="hold"
+    )
+    size = _ratio(challenger.size_bytes, champion.size_bytes)
+    yield at_most("size", "multiple of the champion's files", size, config.size_ratio, otherwise="hold")
+
+
+def non_inferiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
+    """Returns whether the challenger loses at most the margin."""
+    limit = -config.non_inferiority_margin * _mean(judged.champion)
+    return paired("non_inferiority", f"clicks a list by {judge}", _gain(judged), limit, config)
+
+
+def superiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
+    """Returns whether the challenger gains; without a gain it holds, and only where a gain is asked for."""
+    found = paired("superiority", f"clicks a list by {judge}", _gain(judged), 0.0, config, strictly=True)
+    if found.verdict == "pass":
+        return found
+    if config.sufficient == "superior":
+        return replace(found, verdict="hold")
+    return replace(found, verdict="skipped", reason=f"{found.reason}; not asked for")
+
+
+def guardrails(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
+    """Yields whether each group of users loses at most the margin; a small group is skipped."""
+    for group, rows in evidence.users.items():
+        about = f"clicks a list by {judge}, {group} users"
+        if rows.sum() < config.least_requests:
+            reason = f"{int(rows.sum())} requests say too little; needed: {config.least_requests}"
+            yield Finding("guardrail", about, "skipped", reason)
+            continue
+        part = Judged(judged.challenger[rows], None if judged.champion is None else judged.champion[rows])
+        limit = -config.guardrail_margin * _mean(part.champion)
+        yield paired("guardrail", about, _gain(part), limit, config)
+
+
+def _versions(evidence: Evidence) -> dict[str, VersionFacts]:
+    named = {"challenger": evidence.challenger}
+    return named if evidence.champion is None else {**named, "champion": evidence.champion}
+
+
+def _gain(judged: Judged) -> Array:
+    champion = np.full(len(judged.challenger), np.nan) if judged.champion is None else judged.champion
+    gain: Array = np.asarray(judged.challenger, dtype=np.float64) - champion
+    return gain
+
+
+def _mean(values: Array | None) -> float:
+    """Returns the mean of the finite values; the rule itself refuses the others."""
+    finite = np.asarray([] if values is None else values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return float(finite.mean()) if len(finite) else 0.0
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other > 0 else float("nan")

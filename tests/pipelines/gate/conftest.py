@@ -1,0 +1,111 @@
+"""A small shop whose untrained generators are registered, and the gate's nodes on them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from degre_pipeline.pipelines.gate.nodes import (
+    decide_promotion,
+    freeze_slice,
+    judge_versions,
+    record_decision,
+    write_gate_report,
+)
+from degre_pipeline.pipelines.registration.nodes import register_model
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
+from degre_pipeline.reranker.gate.configs import GateConfig
+from degre_pipeline.reranker.models.builders import restore_generator, store
+from degre_pipeline.reranker.models.evaluator import build_evaluator
+from small_shop import Shop
+
+NAME = "reranker"
+FIGURES = [
+    {"subject": model, "judge": "clicks", "metric": "pcoc", "value": 1.0, "low": None, "high": None}
+    for model in ("external_evaluator", "mining_evaluator")
+] + [
+    {"subject": "generator", "judge": judge, "metric": metric, "value": 0.5, "low": 0.4, "high": 0.6}
+    for judge in ("truth", "external")
+    for metric in ("hr1", "utility_over_ranking_order")
+]
+
+
+@pytest.fixture(scope="session")
+def settings(gate_config: GateConfig) -> GateConfig:
+    """Few requests, and latency that two loaded machines may differ in."""
+    return replace(
+        gate_config,
+        requests=80,
+        least_requests=20,
+        bootstrap_samples=100,
+        latency_requests=4,
+        latency_ratio=100.0,
+        old_user_requests=15,
+    )
+
+
+@pytest.fixture(scope="session")
+def external_evaluator(shop: Shop) -> TrainedWeights:
+    torch.manual_seed(3)
+    space = FeatureSpace.from_dict(shop.feature_space)
+    config = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8, position_dim=4)
+    encoding = encoding_of({ENCODING: encoding_tensor(shop.feature_space)})
+    return store(build_evaluator(space.sizes(), 4, config), space.sizes(), 4, config, encoding)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The gate's nodes, one after another, on one shop."""
+
+    shop: Shop
+    external_evaluator: TrainedWeights
+    click_truth: dict[str, Tensor]
+    settings: GateConfig
+
+    def register(self, shop: Shop, run_date: str = "2026-01-31") -> dict[str, Any]:
+        return register_model(**vars(shop), metrics=FIGURES, run_date=run_date, model_name=NAME)
+
+    def slice_of(self, shop: Shop) -> dict[str, Any]:
+        tables = (shop.requests, shop.users, shop.items, shop.scored_candidates)
+        return freeze_slice(shop.lists, *tables, self.settings)
+
+    def evaluated_lists(self, shop: Shop) -> dict[str, Tensor]:
+        """Returns the generator's lists of some test requests, as the evaluation stores them."""
+        some = Requests.from_tensors(shop.request_tensors).of("test").select(slice(0, 10))
+        lists, _ = restore_generator(shop.generator).greedy_decode(some.static, some.candidates, some.mask)
+        return {"request_id": some.request_id, "generator": lists}
+
+    def judge(
+        self, shop: Shop, registered: dict[str, Any], **changed: Any
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        given = {
+            "gate_slice": self.slice_of(shop),
+            "registered_model": registered,
+            **{name: value for name, value in vars(shop).items() if name != "feature_space"},
+            "external_evaluator": self.external_evaluator,
+            "click_truth": self.click_truth,
+            "evaluated_lists": self.evaluated_lists(shop),
+            "config": self.settings,
+        }
+        return judge_versions(**{**given, **changed})
+
+    def decide(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
+        judgements, facts = self.judge(shop, registered, **changed)
+        return decide_promotion(self.slice_of(shop), judgements, facts, FIGURES, registered, self.settings)
+
+    def pass_through(self, shop: Shop, registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
+        """Returns what the last node returns."""
+        decision = self.decide(shop, registered)
+        report = write_gate_report(decision, "2026-01-31")
+        return record_decision(decision, report, registered, replace(self.settings, **settings))
+
+
+@pytest.fixture
+def gate(shop, external_evaluator, shop_truth, settings, registry) -> Gate:
+    return Gate(shop, external_evaluator, shop_truth, settings)
