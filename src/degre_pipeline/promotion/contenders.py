@@ -3,10 +3,9 @@
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.artifacts import download_artifacts
@@ -14,7 +13,7 @@ from mlflow.pyfunc import PyFuncModel
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.serving.request_schema import Request
-from degre_pipeline.serving.signature import as_record
+from degre_pipeline.serving.signature import candidate_lists
 
 
 @dataclass(frozen=True)
@@ -22,24 +21,18 @@ class Contender:
     """A loaded version.
 
     Attributes:
-        version: In the registry.
-        tags: Of the version.
         space: The feature space it was trained on, which may be another than today's.
         size_bytes: Of its weights and settings, without the code that travels with them.
         model: What MLflow loaded.
     """
 
-    version: int
-    tags: Mapping[str, str]
     space: FeatureSpace
     size_bytes: int
     model: PyFuncModel
 
     def ranked(self, requests: Sequence[Request]) -> list[list[int]]:
         """Returns the candidate indices of every request's list."""
-        answer: Any = self.model.predict([as_record(request) for request in requests])
-        lists: list[list[int]] = answer["candidate_indices"].to_list()
-        return lists
+        return candidate_lists(self.model, requests)
 
 
 def load_contender(name: str, version: int, folder: Path) -> Contender:
@@ -50,13 +43,10 @@ def load_contender(name: str, version: int, folder: Path) -> Contender:
         version: Of the model.
         folder: Where to put its files; they must stay while it is used.
     """
-    registered = mlflow.MlflowClient().get_model_version(name, str(version))
     files = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder)))
     stored = files / "artifacts"
     space = json.loads((stored / "feature_space.json").read_text("utf-8"))
     return Contender(
-        version=version,
-        tags=dict(registered.tags),
         space=FeatureSpace.from_dict(space),
         size_bytes=sum(path.stat().st_size for path in stored.rglob("*") if path.is_file()),
         model=mlflow.pyfunc.load_model(str(files)),

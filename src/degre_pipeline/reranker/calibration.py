@@ -23,12 +23,13 @@ def calibrate(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int
     evaluator.scale.fill_(1.0)
     evaluator.shift.fill_(0.0)
     device = evaluator.scale.device
+    held_out = requests.to(device)
     with torch.no_grad():
         parts = [
             evaluator(part.static, gather_candidates(part.candidates, part.exposed)).double()
-            for part in requests.to(device).batches(batch_size)
+            for part in held_out.batches(batch_size)
         ]
-    logits, clicks = torch.cat(parts), requests.clicks.cumsum(1).to(device)
+    logits, clicks = torch.cat(parts), held_out.clicks.cumsum(1)
     scale = torch.ones((), dtype=torch.float64, device=device, requires_grad=True)
     levels = 1 if evaluator.monotone else logits.shape[-1]
     shift = torch.zeros(levels, dtype=torch.float64, device=device, requires_grad=True)
@@ -36,7 +37,7 @@ def calibrate(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        found = cumulative_regression_loss(logits * scale + shift, clicks, requests.exposed_mask.to(device))
+        found = cumulative_regression_loss(logits * scale + shift, clicks, held_out.exposed_mask)
         found.backward()
         return found
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 
+DECIMALS = 6  # of compared values, so that the same list encoded in another batch is a tie, not a loss
+
 
 @dataclass(frozen=True)
 class Estimate:

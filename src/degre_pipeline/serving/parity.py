@@ -41,10 +41,10 @@ def differing_lists(
     rows = iter(enumerate(served))
     for batch in requests.batches(batch_size):
         trained, steps = model.greedy_decode(batch.static, batch.candidates, batch.mask)
+        lists = unpadded(trained)
         for place, (row, own) in enumerate(islice(rows, len(batch))):
-            wanted = [index for index in trained[place].tolist() if index >= 0]
-            if list(own) != wanted and not _parted_at_a_tie(list(own), wanted, steps[place]):
-                yield row, list(own), wanted
+            if list(own) != lists[place] and not _parted_at_a_tie(list(own), lists[place], steps[place]):
+                yield row, list(own), lists[place]
 
 
 def count_differing(served: Sequence[Sequence[int]], requests: Requests, generator: TrainedWeights) -> int:

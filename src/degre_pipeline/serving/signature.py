@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Array, Map, Object, Property
 
@@ -56,6 +57,13 @@ def as_record(request: Request) -> dict[str, Any]:
         "context": dict(request.context),
         "candidates": [dict(candidate) for candidate in request.candidates],
     }
+
+
+def candidate_lists(model: PyFuncModel, requests: Sequence[Request]) -> list[list[int]]:
+    """Returns the candidate indices of every request's list, by a model that MLflow loaded."""
+    answer: Any = model.predict([as_record(request) for request in requests])
+    lists: list[list[int]] = answer["candidate_indices"].to_list()
+    return lists
 
 
 def type_of(values: Iterable[Any]) -> Type:

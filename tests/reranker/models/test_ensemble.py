@@ -11,10 +11,11 @@ from degre_pipeline.reranker.models.builders import restore_evaluator, store
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.search import beam_search, beam_search_by_reencoding
 from degre_pipeline.reranker.training import fit
 from degre_pipeline.reranker.valuation import list_values
+
+CONFIG = EvaluatorConfig(layers=1, members=2)
 
 
 @pytest.fixture
@@ -72,24 +73,9 @@ class TestSearch:
 
 
 class TestTraining:
-    config = EvaluatorConfig(
-        embedding_dim=4,
-        width=8,
-        layers=2,
-        heads=2,
-        feedforward=16,
-        dropout=0.0,
-        position_dim=4,
-        members=2,
-    )
-
-    def build(self, sizes: tuple[FieldSize, ...]) -> LookaheadEvaluator:
-        return build_evaluator(sizes, 4, self.config)
-
-    def test_in_one_pass_gives_the_members_trained_alone(self, sizes, make_requests) -> None:
+    def test_in_one_pass_gives_the_members_trained_alone(self, make_evaluator, make_requests) -> None:
         requests = make_requests(32)
-        torch.manual_seed(0)
-        members = [self.build(sizes).double() for _ in range(2)]
+        members = [make_evaluator(seed=seed, dropout=0.0) for seed in range(2)]
         together = MembersInOnePass(members)
         settings = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.01, gradient_clip=0.2, device="cpu")
         fit(
@@ -101,16 +87,16 @@ class TestTraining:
             label="both",
             clip=together.clip_gradients,
         )
-        separate = together.separate(lambda: self.build(sizes).double())
+        separate = together.separate()
         for member, found in zip(members, separate, strict=True):
             fit(member, evaluator_loss, requests, requests, settings, label="alone")
             for name, weight in member.state_dict().items():
                 assert torch.allclose(found.state_dict()[name], weight, atol=1e-6), name
 
-    def test_members_drop_out_on_their_own(self, sizes, make_requests) -> None:
+    def test_members_drop_out_on_their_own(self, make_evaluator, make_requests) -> None:
         requests = make_requests(8)
         items = gather_candidates(requests.candidates, requests.exposed)
-        one = build_evaluator(sizes, 4, replace(self.config, dropout=0.5)).double()
+        one = make_evaluator(dropout=0.5)
         twice = MembersInOnePass([one, one]).train()
 
         first, second = twice(requests.static, items)
@@ -118,9 +104,9 @@ class TestTraining:
         first, second = twice.eval()(requests.static, items)
         assert torch.equal(first, second)
 
-    def test_the_loss_of_an_ensemble_is_the_mean_of_its_members(self, sizes, make_requests) -> None:
+    def test_the_loss_of_an_ensemble_is_the_mean_of_its_members(self, make_evaluator, make_requests) -> None:
         requests = make_requests(8)
-        members = [self.build(sizes).double() for _ in range(2)]
+        members = [make_evaluator(seed=seed, dropout=0.0) for seed in range(2)]
         items = gather_candidates(requests.candidates, requests.exposed)
         alone = [
             cumulative_regression_loss(
@@ -134,18 +120,17 @@ class TestTraining:
 
 class TestStored:
     def test_an_ensemble_comes_back_with_its_members_and_its_pessimism(self, sizes, make_requests) -> None:
-        config = TestTraining.config
-        members = [build_evaluator(sizes, 4, config).eval() for _ in range(2)]
+        members = [build_evaluator(sizes, 4, CONFIG).eval() for _ in range(2)]
         requests = make_requests(4)
         lists = some_lists(requests)
-        trained = store(EvaluatorEnsemble(members), sizes, 4, config)
+        trained = store(EvaluatorEnsemble(members), sizes, 4, CONFIG)
         wanted = list_values(EvaluatorEnsemble(members, 0.5), requests, lists)
 
         assert torch.equal(list_values(restore_evaluator(trained, 0.5), requests, lists), wanted)
-        assert trained.config["settings"] == asdict(config)
+        assert trained.config["settings"] == asdict(CONFIG)
 
     def test_a_single_evaluator_cannot_doubt(self, sizes) -> None:
-        config = replace(TestTraining.config, members=1)
+        config = replace(CONFIG, members=1)
         trained = store(build_evaluator(sizes, 4, config), sizes, 4, config)
 
         with pytest.raises(ValueError, match=r"pessimism is 0\.5; allowed: 0 with a single evaluator"):
@@ -164,9 +149,8 @@ class TestRefusal:
             MiningConfig(pessimism=pessimism)
 
     def test_of_members_with_different_vocabularies(self, sizes) -> None:
-        config = TestTraining.config
         grown = (replace(sizes[0], indices=sizes[0].indices + 2), *sizes[1:])
-        members = [build_evaluator(some, 4, config) for some in (sizes, grown)]
+        members = [build_evaluator(some, 4, CONFIG) for some in (sizes, grown)]
 
         with pytest.raises(ValueError, match=r"members differ .*static\.table"):
             EvaluatorEnsemble(members)

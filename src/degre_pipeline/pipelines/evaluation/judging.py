@@ -12,10 +12,8 @@ from tqdm.auto import tqdm
 from degre_pipeline.pipelines.evaluation.judges import Judge, Optimum, Values, true_ndcg
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
-from degre_pipeline.reranker.metrics import rank_correlation, ranks, share_of_ties
+from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties
 from degre_pipeline.reranker.valuation import random_lists
-
-DECIMALS = 6  # of compared values, so that the same list encoded in another batch is a tie, not a loss
 
 
 def judge_subjects(

@@ -14,7 +14,7 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 
@@ -32,16 +32,14 @@ def train_mining_evaluator(
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
     """
-    requests = _requests(request_tensors, lists_without_clicks)
-    encoding = encoding_of(request_tensors)
     return _train(
-        requests,
-        encoding,
+        "mining",
+        request_tensors,
         feature_space,
         model,
         training,
         checkpoints,
-        role="mining",
+        lists_without_clicks=lists_without_clicks,
         calibration=calibration,
     )
 
@@ -59,50 +57,40 @@ def train_external_evaluator(
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
-    requests = _requests(request_tensors, lists_without_clicks)
-    training, encoding = replace(training, seed=external_seed), encoding_of(request_tensors)
-    model = replace(model, members=external_members)
     return _train(
-        requests,
-        encoding,
+        "external",
+        request_tensors,
         feature_space,
-        model,
-        training,
+        replace(model, members=external_members),
+        replace(training, seed=external_seed),
         checkpoints,
-        role="external",
+        lists_without_clicks=lists_without_clicks,
         calibration=calibration,
     )
 
 
-def _requests(request_tensors: dict[str, Tensor], lists_without_clicks: bool) -> Requests:
-    requests = Requests.from_tensors(request_tensors)
-    if not lists_without_clicks:
-        requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
-    return requests
-
-
 def _train(
-    requests: Requests,
-    encoding: str,
+    role: str,
+    request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
     config: EvaluatorConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None,
     *,
-    role: str,
+    lists_without_clicks: bool,
     calibration: bool,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
+    requests = Requests.from_tensors(request_tensors)
+    if not lists_without_clicks:
+        requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
+    encoding, device = encoding_of(request_tensors), choose_device(training.device)
     sizes = FeatureSpace.from_dict(feature_space).sizes()
-
-    def build() -> LookaheadEvaluator:
-        return build_evaluator(sizes, requests.list_length, config)
-
     with seeded(training.seed):
-        members = [build() for _ in range(config.members)]
+        members = [build_evaluator(sizes, requests.list_length, config) for _ in range(config.members)]
     learn, check = requests.of("train", role), requests.of("validation", role)
     identity = identity_of(
         training,
-        choose_device(training.device),
+        device,
         {"model": asdict(config), "feature_space": encoding},
         learn.to_tensors(),
         check.to_tensors(),
@@ -119,7 +107,7 @@ def _train(
         clip=together.clip_gradients if together else None,
     )
     if together:
-        members = [member.to(choose_device(training.device)) for member in together.separate(build)]
+        members = [member.to(device) for member in together.separate()]
     if calibration:
         for member in members:
             calibrate(member, check)

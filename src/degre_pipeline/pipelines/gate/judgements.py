@@ -12,6 +12,7 @@ from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
+from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.training import choose_device
 from degre_pipeline.reranker.valuation import list_values
@@ -22,8 +23,6 @@ Values = FloatArray
 Judge = Callable[[Tensor], Values]
 """From candidate indices [b, L] of the slice's requests to expected clicks, [b]."""
 
-DECIMALS = 6
-"""Of values: the same list encoded in another batch is a tie, not a loss."""
 USERS = ("new", "old")
 
 

@@ -12,8 +12,7 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
 from degre_pipeline.serving.example_requests import example_requests
 from degre_pipeline.serving.parity import check_parity
-from degre_pipeline.serving.request_schema import Request
-from degre_pipeline.sources.splits import first_and_last_day
+from degre_pipeline.sources.splits import TEST, first_and_last_day
 
 COMPARED = 32
 """Requests on which the served model is compared with the trained generator."""
@@ -73,8 +72,11 @@ def _registered(
     tags: dict[str, str],
 ) -> dict[str, Any]:
     """Logs the served model, checks it against the generator and registers it."""
+    import mlflow
+
     from degre_pipeline.pipelines.registration import registry
     from degre_pipeline.serving.packaging import log_reranker
+    from degre_pipeline.serving.signature import candidate_lists
 
     chosen = lists_to_compare(lists, COMPARED)
     examples = example_requests(chosen, tables, space)
@@ -83,13 +85,15 @@ def _registered(
         logged = log_reranker(generator, space, examples, name=name, metadata=described)
         ids = torch.tensor(chosen["request_id"].to_numpy())
         encoded = Requests.from_tensors(request_tensors).with_ids(ids)
-        check_parity(served_lists(logged.model_uri, examples), encoded, generator)
+        # Loaded back as any user of MLflow would.
+        served = candidate_lists(mlflow.pyfunc.load_model(logged.model_uri), examples)
+        check_parity(served, encoded, generator)
         return registry.register_version(logged, name=name, tags={**tags, **described})
 
 
 def learned_from(lists: pd.DataFrame) -> pd.Series:
     """Returns the ids of the requests that training has seen: validation chose the epoch to stop at."""
-    return lists.loc[lists["split"] != "test", "request_id"]
+    return lists.loc[lists["split"] != TEST, "request_id"]
 
 
 def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -97,19 +101,8 @@ def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:
 
     Raises: ValueError: If there are fewer than the two that an input example needs.
     """
-    test = lists[lists["split"] == "test"]
+    test = lists[lists["split"] == TEST]
     chosen = (test if len(test) > 1 else lists).head(most)
     if len(chosen) < 2:
         raise ValueError(f"there are {len(chosen)} lists; allowed: 2 or more, for the model's input example")
     return chosen
-
-
-def served_lists(model_uri: str, requests: list[Request]) -> list[list[int]]:
-    """Returns the candidate indices that the stored model ranks, loaded as any user of MLflow would."""
-    import mlflow
-
-    from degre_pipeline.serving.signature import as_record
-
-    answer = mlflow.pyfunc.load_model(model_uri).predict([as_record(request) for request in requests])
-    ranked: list[list[int]] = answer["candidate_indices"].to_list()
-    return ranked

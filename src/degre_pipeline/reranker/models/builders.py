@@ -60,14 +60,14 @@ def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evalua
     """
     sizes, list_length = _sizes(trained, "evaluator")
     config = EvaluatorConfig(**trained.config["settings"])
-    if config.members == 1:
-        require(pessimism == 0, "pessimism", pessimism, "0 with a single evaluator; give it more members")
-        return _filled(build_evaluator(sizes, list_length, config), trained.weights)
     members = [
         _filled(build_evaluator(sizes, list_length, config), member_weights(trained, index))
         for index in range(config.members)
     ]
-    return EvaluatorEnsemble(members, pessimism).eval()
+    if config.members > 1:
+        return EvaluatorEnsemble(members, pessimism).eval()
+    require(pessimism == 0, "pessimism", pessimism, "0 with a single evaluator; give it more members")
+    return members[0]
 
 
 def member_weights(trained: TrainedWeights, index: int) -> Mapping[str, Tensor]:

@@ -1,6 +1,7 @@
 """Several Lookahead Evaluators as one: trained in one pass; their mean less a share of their doubt."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -81,10 +82,12 @@ class MembersInOnePass(nn.Module):
 
     def __init__(self, members: Sequence[LookaheadEvaluator]) -> None:
         super().__init__()
-        parameters, self._buffers_of_all = stack_module_state(list(members))
-        self.names = list(parameters)
-        for name in self.names:
-            self.register_parameter(_flat(name), nn.Parameter(parameters[name].detach()))
+        parameters, buffers = stack_module_state(list(members))
+        self._parameter_names, self._buffer_names = list(parameters), list(buffers)
+        for name, parameter in parameters.items():
+            self.register_parameter(_flat(name), nn.Parameter(parameter.detach()))
+        for name, buffer in buffers.items():
+            self.register_buffer(_flat(name), buffer, persistent=False)
         # Not a submodule: it lends its forward, not its weights.
         self._shape = [members[0]]
         self.count = len(members)
@@ -92,16 +95,18 @@ class MembersInOnePass(nn.Module):
     def forward(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns every member's logits, [M, b, t, L]; inputs as of `LookaheadEvaluator.forward`."""
         shape = self._shape[0].train(self.training)
-        stacked: dict[str, Tensor] = {name: self.get_parameter(_flat(name)) for name in self.names}
-        buffers = {name: buffer.to(static.device) for name, buffer in self._buffers_of_all.items()}
+        stacked = {
+            **{name: self.get_parameter(_flat(name)) for name in self._parameter_names},
+            **{name: self.get_buffer(_flat(name)) for name in self._buffer_names},
+        }
 
-        def one(parameters: dict[str, Tensor], own_buffers: dict[str, Tensor]) -> Any:
-            return functional_call(shape, (parameters, own_buffers), (static, items))
+        def one(own: dict[str, Tensor]) -> Any:
+            return functional_call(shape, own, (static, items))
 
         # The CPU's fused attention cannot be stacked; the written-out form can.
         backends = [SDPBackend.MATH] if static.device.type == "cpu" else list(_BACKENDS)
         with sdpa_kernel(backends):
-            logits: Tensor = torch.vmap(one, randomness="different")(stacked, buffers)
+            logits: Tensor = torch.vmap(one, randomness="different")(stacked)
         return logits
 
     def clip_gradients(self, most: float) -> None:
@@ -112,13 +117,13 @@ class MembersInOnePass(nn.Module):
         for grad in gradients:
             grad.mul_(factor.view(-1, *[1] * (grad.ndim - 1)))
 
-    def separate(self, build: Callable[[], LookaheadEvaluator]) -> list[LookaheadEvaluator]:
-        """Returns the members as evaluators of their own, in eval mode; `build` makes one of their shape."""
+    def separate(self) -> list[LookaheadEvaluator]:
+        """Returns the members as evaluators of their own, on the CPU, in eval mode."""
         members = []
         for index in range(self.count):
-            member = build()
-            weights = {name: self.get_parameter(_flat(name))[index].detach().cpu() for name in self.names}
-            member.load_state_dict({**member.state_dict(), **weights})
+            member = copy.deepcopy(self._shape[0])
+            for name, parameter in member.named_parameters():
+                parameter.data.copy_(self.get_parameter(_flat(name))[index])
             members.append(member.eval())
         return members
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from degre_pipeline.pipelines.evaluation.examples import value_judge
-from degre_pipeline.pipelines.evaluation.judging import DECIMALS
 from degre_pipeline.pipelines.evaluation.report import list_figures, model_figures, tables
 from degre_pipeline.pipelines.evaluation.report.example_cards import examples_of
 from degre_pipeline.pipelines.evaluation.report.numbers import (
@@ -22,6 +21,7 @@ from degre_pipeline.pipelines.evaluation.report.numbers import (
     percentage,
 )
 from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.metrics import DECIMALS
 
 
 @dataclass(frozen=True)
