@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from degre_pipeline.service.loading import LoadedModel, load_quickly, load_with
 from degre_pipeline.service.measures import Measures
-from degre_pipeline.service.model_source import FetchedModel, ModelSource
+from degre_pipeline.service.model_source import FetchedModel, ModelSource, says_there_is_none
 from degre_pipeline.service.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class Follower:
         except Exception as error:
             self._measures.registry_errors.inc()
             self._note(f"alias {self._alias!r} could not be looked up: {error}")
+            if self.model is None and not says_there_is_none(error):
+                self._take_remembered()
             return
         if self.model is not None and self.model.version == version:
             self.trouble = None
@@ -75,12 +77,24 @@ class Follower:
         try:
             fetched = self._source.fetch(version)
             self._switch(load_quickly(fetched, self._settings.runner))
+            self._source.remember(self._alias, fetched)
         except Exception as error:
             self._refused = version, time.monotonic()
             self._measures.load_failures.inc()
             self._note(f"version {version} was refused: {error}")
             return
         self._improve(fetched)
+
+    def _take_remembered(self) -> None:
+        """Starts from the version that worked last, where MLflow does not answer."""
+        trouble = self.trouble
+        try:
+            fetched = self._source.remembered(self._alias)
+            if fetched is not None:
+                self._switch(load_quickly(fetched, self._settings.runner))
+        except Exception as error:
+            logger.warning("the version that worked last could not be loaded: %s", error)
+        self.trouble = trouble
 
     def _switch(self, model: LoadedModel) -> None:
         self.model, self.trouble = model, None

@@ -1,5 +1,7 @@
 """Finds the version that carries an alias in MLflow's registry and fetches its files."""
 
+import hashlib
+import json
 import os
 import shutil
 import threading
@@ -9,8 +11,9 @@ from tempfile import mkdtemp
 
 import mlflow
 from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
 
-from degre_pipeline.serving.served_files import FILES, check_digests
+from degre_pipeline.serving.served_files import DIGESTS_TAG, FILES, check_digests, digests_of
 
 LOGGED = "models:/"
 """A version made of a logged model has its id as its source."""
@@ -74,3 +77,36 @@ class ModelSource:
             shutil.rmtree(arriving, ignore_errors=True)
         check_digests(folder, logged.tags)
         return FetchedModel(version, folder)
+
+    def remember(self, alias: str, fetched: FetchedModel) -> None:
+        """Notes the version that an alias points at and that works, for a start without MLflow."""
+        note = {
+            "version": fetched.version,
+            "folder": fetched.folder.name,
+            "sha256": digests_of(fetched.folder),
+        }
+        file = self._remembered(alias)
+        written = file.with_suffix(".partial")
+        written.write_text(json.dumps(note), encoding="utf-8")
+        os.replace(written, file)
+
+    def remembered(self, alias: str) -> FetchedModel | None:
+        """Returns the version that `remember` noted last, if its files are still whole."""
+        file = self._remembered(alias)
+        if not file.exists():
+            return None
+        note = json.loads(file.read_text("utf-8"))
+        folder = self._cache / Path(note["folder"]).name
+        check_digests(folder, {DIGESTS_TAG: note["sha256"]})
+        return FetchedModel(note["version"], folder)
+
+    def _remembered(self, alias: str) -> Path:
+        """Returns the file of the note; two models or aliases do not share one."""
+        key = hashlib.sha256("\0".join([self._name, alias]).encode()).hexdigest()[:16]
+        return self._cache / f"last-good-{key}.json"
+
+
+def says_there_is_none(error: Exception) -> bool:
+    """Returns whether MLflow has answered, and the answer is that no version carries the alias."""
+    answers = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return isinstance(error, MlflowException) and error.error_code in answers
