@@ -44,8 +44,8 @@ def read_settings(arguments: list[str]) -> ServiceSettings:
             warnings.simplefilter("ignore")
             return CliApp.run(ServiceSettings, cli_args=arguments)
     except ValidationError as error:
-        for fault in error.errors():
-            name = ".".join(str(step) for step in fault["loc"])
+        faults = {str(fault["loc"][0]): fault for fault in reversed(error.errors())}
+        for name, fault in reversed(faults.items()):
             option, variable = f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}"
             given = "" if "token" in name else f" is {fault['input']!r}"
             print(f"{option} ({variable}){given}: {fault['msg']}", file=sys.stderr)

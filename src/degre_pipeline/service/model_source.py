@@ -17,8 +17,12 @@ from degre_pipeline.serving.served_files import DIGESTS_TAG, FILES, check_digest
 
 LOGGED = "models:/"
 """A version made of a logged model has its id as its source."""
-# A service asks again soon, so a single question need not be patient. Set before MLflow asks anything.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# A service asks again soon, so a single question need not be patient; and its log is no terminal.
+_FOR_A_SERVICE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class ModelSource:
     """
 
     def __init__(self, tracking_uri: str, name: str, cache: Path) -> None:
-        for variable, value in _IMPATIENT.items():
+        for variable, value in _FOR_A_SERVICE.items():
             os.environ.setdefault(variable, value)
         self._uri, self._name, self._cache = tracking_uri, name, cache
         self._client = mlflow.MlflowClient(tracking_uri)

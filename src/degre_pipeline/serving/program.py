@@ -1,6 +1,6 @@
 """The generator's decode as one exported program: a graph of tensor operations with its weights."""
 
-import logging
+import threading
 from pathlib import Path
 
 import torch
@@ -17,6 +17,8 @@ MOST_CANDIDATES = 128
 """Largest number of candidates, N_max, that a program takes unless told otherwise."""
 MOST_REQUESTS = 256
 """Largest number of requests that a program decodes together."""
+
+_ONE_AT_A_TIME = threading.Lock()  # torch reads programs through a global variable
 
 
 class GreedyDecode(nn.Module):
@@ -84,5 +86,5 @@ def load_program(path: Path) -> ExportedProgram:
     Raises: ValueError: If loading or running the file could execute anything but tensor operations.
     """
     check_program_file(path)
-    logging.getLogger("torch.export").setLevel(logging.ERROR)
-    return torch.export.load(path)
+    with _ONE_AT_A_TIME:
+        return torch.export.load(path)
