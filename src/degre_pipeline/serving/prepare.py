@@ -1,6 +1,6 @@
 """Prepares a stored program for a runner, in a process of its own so that a service goes on answering.
 
-`python -m degre_pipeline.serving.prepare onnxruntime program.pt2 folder --candidates 12`
+`python -m degre_pipeline.serving.prepare onnxruntime program.pt2 decode.onnx --candidates 12`
 """
 
 import argparse
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from degre_pipeline.serving.program import load_program
-from degre_pipeline.serving.runners import RUNNERS, RunnerName, write_compiled, write_onnx
+from degre_pipeline.serving.runners import RunnerName, write_compiled, write_onnx
 
 TIMEOUT_SECONDS = 900
 _LOWEST_PRIORITY = 19
@@ -38,46 +38,39 @@ def prepare(name: RunnerName, program: Path, folder: Path, candidates: int) -> N
     file = prepared_file(name, folder, candidates)
     if file is None or file.exists():
         return
-    command = [
-        sys.executable,
-        "-m",
-        __name__,
-        name,
-        str(program),
-        str(folder),
-        "--candidates",
-        str(candidates),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS, env=_environment()
-    )
-    if done.returncode:
-        last_line = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RuntimeError(f"preparing {name} failed with {done.returncode}: {last_line}")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryDirectory(dir=folder) as temporary:
+        written = Path(temporary, file.name)
+        places = [str(program), str(written), "--candidates", str(candidates)]
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, name, *places],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+            env=_environment(),
+        )
+        if done.returncode:
+            last_line = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise RuntimeError(f"preparing {name} failed with {done.returncode}: {last_line}")
+        os.replace(written, file)
 
 
 def main() -> None:
     """Prepare one program."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
-    parser.add_argument("runner", choices=RUNNERS)
-    parser.add_argument("program", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--candidates", type=int, required=True)
+    parser.add_argument("runner", choices=("onnxruntime", "aotinductor"))
+    parser.add_argument("program", type=Path, help="the stored program")
+    parser.add_argument("file", type=Path, help="what is written")
+    parser.add_argument("--candidates", type=int, required=True, help="for how many a library is compiled")
     options = parser.parse_args()
     os.nice(_LOWEST_PRIORITY)
     torch.set_num_threads(1)  # a compiled library runs on as many threads as compiled it
-    target = prepared_file(options.runner, options.folder, options.candidates)
-    if target is None:
-        return
-    options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     program = load_program(options.program)
-    with TemporaryDirectory(dir=options.folder) as temporary:
-        written = Path(temporary, target.name)
-        if options.runner == "onnxruntime":
-            write_onnx(program, written)
-        else:
-            write_compiled(program, options.candidates, written)
-        os.replace(written, target)
+    if options.runner == "onnxruntime":
+        write_onnx(program, options.file)
+    else:
+        write_compiled(program, options.candidates, options.file)
 
 
 def _environment() -> dict[str, str]:
