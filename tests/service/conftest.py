@@ -1,5 +1,8 @@
 """A registry with models of a small world, and a service that follows it."""
 
+import contextlib
+import shutil
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,6 +15,14 @@ import service_process
 from small_models import NAME, REQUESTS, register
 
 from degre_pipeline.serving.signature import as_record
+
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Columns of MLflow's database that hold places of files."""
 
 
 @dataclass
@@ -40,20 +51,12 @@ def body() -> dict:
     return as_record(REQUESTS[0])
 
 
-@pytest.fixture
-def registry(tmp_path, mlflow_database) -> Iterator[Registry]:
-    yield from make_registry(tmp_path, mlflow_database)
-
-
-@pytest.fixture(scope="module")
-def shared_registry(tmp_path_factory, mlflow_database) -> Iterator[Registry]:
-    yield from make_registry(tmp_path_factory.mktemp("registry"), mlflow_database)
-
-
-def make_registry(folder: Path, mlflow_database: Path) -> Iterator[Registry]:
-    (folder / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-    uri, path = mlflow.get_tracking_uri(), list(sys.path)
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory, mlflow_database) -> Path:
+    """The folder of a registry that is only copied; registering takes seconds."""
+    folder, uri, path = tmp_path_factory.mktemp("registered"), mlflow.get_tracking_uri(), list(sys.path)
     made = Registry(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    shutil.copy(mlflow_database, folder / "mlflow.db")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy")  # sqlalchemy, used by mlflow
         mlflow.set_tracking_uri(made.uri)
@@ -62,9 +65,29 @@ def make_registry(folder: Path, mlflow_database: Path) -> Iterator[Registry]:
         for seed in (0, 1):
             register(seed)
         made.promote("1")
-    yield made
     mlflow.set_tracking_uri(uri)
     sys.path[:] = path
+    return folder
+
+
+@pytest.fixture
+def registry(tmp_path, registered) -> Registry:
+    return copied(registered, tmp_path / "registry")
+
+
+@pytest.fixture(scope="module")
+def shared_registry(tmp_path_factory, registered) -> Registry:
+    return copied(registered, tmp_path_factory.mktemp("shared") / "registry")
+
+
+def copied(original: Path, folder: Path) -> Registry:
+    """A copy whose database points at the copied files."""
+    shutil.copytree(original, folder)
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        for table, column in LOCATIONS:
+            statement = f"update {table} set {column} = replace({column}, ?, ?)"
+            database.execute(statement, (original.as_uri(), folder.as_uri()))
+    return Registry(folder, f"sqlite:///{folder / 'mlflow.db'}")
 
 
 @pytest.fixture(scope="module")
