@@ -100,7 +100,7 @@ class Follower:
     def _switch(self, model: LoadedModel) -> None:
         self.model, self.trouble = model, None
         self._on_switch(model)
-        gc.freeze()  # a full collection would take a tenth of a second for what MLflow and torch keep
+        gc.freeze()  # full collections need not look through all that MLflow and torch keep
         logger.info("%s is version %s in %s", self._alias, model.version, model.runner)
 
     def _improve(self, fetched: FetchedModel) -> None:
