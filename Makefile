@@ -39,6 +39,11 @@ ui: $(VENV)/.installed ## Open the MLflow UI on mlflow.db at http://127.0.0.1:50
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server \
 	  --backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --host $(HOST) --port $(PORT) --workers 1
 
+.PHONY: serve
+serve: $(VENV)/.installed-serving ## Serve the champion at http://127.0.0.1:8000 (ARGS="--alias challenger", "--help")
+	$(BIN)/python -m degre_pipeline.service \
+	  --prediction-log data/07_model_output/predictions $(ARGS)
+
 .PHONY: viz
 viz: $(VENV)/.installed ## Show the pipelines in kedro viz
 	$(BIN)/kedro viz run --host $(HOST)
@@ -138,6 +143,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	if [ "$$index" = none ]; then $(INSTALL) '$(TORCH)'; else $(INSTALL) --extra-index-url "$$index" '$(TORCH)'; fi
 	@echo '==> Installing degre_pipeline and its libraries (step 2 of 2, about two minutes)'
 	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-serving: $(VENV)/.installed
+	@echo '==> Installing what the web service needs'
+	@$(INSTALL) --editable '.[serving]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import decode, exact, growth, mining, picture, training
+from benchmarks import decode, exact, growth, mining, picture, service, training
 from benchmarks.timing import Figures
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -20,20 +20,26 @@ GROUPS: Mapping[str, Callable[[int], Figures]] = {
     "decode": decode.measure,
     "growth": growth.measure,
     "requests": growth.measure_requests,
+    "service": service.measure,
+    "soak": service.soak,
 }
+ONLY_BY_NAME = ("service", "soak")
+"""Groups that need the `serving` extra and many minutes."""
 
 
 def main() -> None:
     """Measure the chosen groups; figures of the others stay as they are stored."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; all by default")
+    parser.add_argument(
+        "groups", nargs="*", help=f"of {', '.join(GROUPS)}; by default all but {' and '.join(ONLY_BY_NAME)}"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="rounds; the median is reported (default: 5)")
     options = parser.parse_args()
     unknown = sorted(set(options.groups) - set(GROUPS))
     if unknown or options.repeats < 1:
         parser.error(f"{unknown or options.repeats} given; allowed: groups {list(GROUPS)}, 1 repeat or more")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
-    for name in options.groups or GROUPS:
+    for name in options.groups or [name for name in GROUPS if name not in ONLY_BY_NAME]:
         figures = GROUPS[name](options.repeats)
         for figure, samples in figures.items():
             found = samples.summary()

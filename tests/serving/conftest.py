@@ -15,6 +15,8 @@ from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.serving.packaging import log_reranker
+from degre_pipeline.serving.prepare import prepare
+from degre_pipeline.serving.program import export_program, save_program
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import build_reranker
 
@@ -59,6 +61,22 @@ def trained(space):
 @pytest.fixture(scope="session")
 def reranker(trained, space):
     return build_reranker(trained, space)
+
+
+@pytest.fixture(scope="session")
+def program_file(trained, tmp_path_factory) -> Path:
+    """The trained generator's stored program."""
+    file = tmp_path_factory.mktemp("program") / "program.pt2"
+    save_program(export_program(trained), file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def prepared(program_file) -> Path:
+    """The folder with the program as ONNX."""
+    folder = program_file.parent / "prepared"
+    prepare("onnxruntime", program_file, folder, 4)
+    return folder
 
 
 @pytest.fixture

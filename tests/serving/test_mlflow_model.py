@@ -115,7 +115,7 @@ def test_bad_request_is_a_value_error_in_python(model, requests):
 
 def test_holds_no_pickle(model_folder):
     files = [path for path in model_folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    assert {path.suffix for path in files} == {".safetensors", ".json", ".py", ".txt", ".yaml", ""}
+    assert {path.suffix for path in files} == {".safetensors", ".pt2", ".json", ".py", ".txt", ".yaml", ""}
     assert {path.name for path in files if not path.suffix} <= {"MLmodel", "registered_model_meta"}
     assert load_file(next(path for path in files if path.suffix == ".safetensors"))
     flavour = mlflow.models.Model.load(str(model_folder)).flavors["python_function"]

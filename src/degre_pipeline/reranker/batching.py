@@ -118,7 +118,7 @@ def gather_candidates(per_candidate: Tensor, sequences: Tensor) -> Tensor:
         sequences: Candidate indices, [b, ...s].
     Returns: [b, ...s, ...], one row for each index.
     """
-    b, trailing = len(sequences), per_candidate.shape[2:]
+    b, trailing = sequences.shape[0], per_candidate.shape[2:]  # `len` would fix b in an exported program
     flat = sequences.reshape(b, -1).long()
     rows = torch.arange(b, device=flat.device)[:, None]
     return per_candidate[rows, flat].reshape(*sequences.shape, *trailing)

@@ -75,6 +75,11 @@ def compiled_ahead(
     packed = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}
     program = torch.export.export(_Call(model, call), inputs)
     torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=packed)
+    return load_compiled(package)
+
+
+def load_compiled(package: Path) -> Callable[..., Any]:
+    """Returns what `compiled_ahead` has written. Its library runs in this process: load only your own."""
     loaded: Callable[..., Any] = torch._inductor.aoti_load_package(str(package))
     return loaded
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,16 @@ class FeatureSpace:
             return _encode_numeric(np.asarray(values, dtype=np.float64), self.edges[name])
         array = np.asarray(values, dtype=object)
         if field.kind == "categorical":
-            return _encode_tokens(array, self.vocabularies[name])[..., None]
-        return _encode_tags(array, self.vocabularies[name], field.columns)
+            return _encode_tokens(array, self._indices_of[name])[..., None]
+        return _encode_tags(array, self._indices_of[name], field.columns)
+
+    @cached_property
+    def _indices_of(self) -> Mapping[str, Mapping[str, int]]:
+        """The index of every token by field; kept, since a served request looks up only a few."""
+        return {
+            name: {token: position for position, token in enumerate(tokens, start=1)}
+            for name, tokens in self.vocabularies.items()
+        }
 
     def field(self, name: str) -> Field:
         """Returns a field by name. Raises: KeyError: naming the declared fields."""
@@ -138,16 +147,14 @@ def _encode_numeric(values: NDArray[np.float64], edges: Sequence[float]) -> Indi
     return np.where(np.isnan(values), UNKNOWN, buckets).astype(np.int32)[..., None]
 
 
-def _encode_tokens(values: NDArray[Any], vocabulary: Sequence[str]) -> Indices:
-    index = {token: position for position, token in enumerate(vocabulary, start=1)}
+def _encode_tokens(values: NDArray[Any], index: Mapping[str, int]) -> Indices:
     flat = values.ravel().tolist()
     known = {value: index.get(_token(value), UNKNOWN) for value in set(flat)}
     encoded = np.fromiter((known[value] for value in flat), dtype=np.int32, count=len(flat))
     return encoded.reshape(values.shape)
 
 
-def _encode_tags(values: NDArray[Any], vocabulary: Sequence[str], columns: int) -> Indices:
-    index = {token: position for position, token in enumerate(vocabulary, start=1)}
+def _encode_tags(values: NDArray[Any], index: Mapping[str, int], columns: int) -> Indices:
     flat = values.ravel().tolist()
     known: dict[Any, list[int]] = {}
     for value in set(flat):

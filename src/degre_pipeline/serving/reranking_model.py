@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace, Indices
 from degre_pipeline.reranker.models.builders import restore_generator
-from degre_pipeline.reranker.models.generator import OnlineGenerator
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.serving.request_schema import ITEM_ID, ItemId, Request, RequestSchema, plain, plain_value
 
@@ -34,6 +33,13 @@ class RankedList:
     probabilities: tuple[float, ...]
 
 
+class Decoder(Protocol):
+    """A trained generator, or what runs its exported program."""
+
+    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns sequences [b, L] and log-probabilities [b, L, n]; see `OnlineGenerator`."""
+
+
 class Reranker:
     """Orders raw requests with a trained generator.
 
@@ -46,7 +52,7 @@ class Reranker:
         batch_size: Requests decoded together.
     """
 
-    def __init__(self, generator: OnlineGenerator, space: FeatureSpace, batch_size: int = 256) -> None:
+    def __init__(self, generator: Decoder, space: FeatureSpace, batch_size: int = 256) -> None:
         self._generator, self._space, self._batch_size = generator, space, batch_size
         self._schema = RequestSchema.of(space)
         self._static = tuple(field for field in space.fields if not field.per_candidate)
@@ -58,6 +64,10 @@ class Reranker:
         """
         for position, request in enumerate(requests):
             self._schema.check(request, position)
+        return self.rank_checked(requests)
+
+    def rank_checked(self, requests: Sequence[Request]) -> list[RankedList]:
+        """Returns the list of every request, in their order, where all have been checked."""
         starts = range(0, len(requests), self._batch_size)
         batches = (requests[start : start + self._batch_size] for start in starts)
         return [ranked for batch in batches for ranked in self._rerank_batch(batch)]

@@ -69,7 +69,7 @@ class OnlineGenerator(nn.Module):
             x = layer(x, mask=mask)
         memory = self.encoder_norm(x)
         # Without user fields every request starts alike, from a learned vector.
-        start = self.start(user if user.shape[1] else user.new_ones(len(user), 1))
+        start = self.start(user if user.shape[1] else user.new_ones(user.shape[0], 1))
         return Encoded(memory, memory if self.feeds_encoder_rows else vectors, start, mask)
 
     def forward(self, static: Tensor, candidates: Tensor, mask: Tensor, sequences: Tensor) -> Tensor:

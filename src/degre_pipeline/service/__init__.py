@@ -1,0 +1,1 @@
+"""The web service: requests over HTTP, answered by the model that the registry calls champion."""

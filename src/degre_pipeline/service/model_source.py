@@ -1,0 +1,116 @@
+"""Finds the version that carries an alias in MLflow's registry and fetches its files."""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import mlflow
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+
+from degre_pipeline.serving.served_files import DIGESTS_TAG, FILES, check_digests, digests_of
+
+LOGGED = "models:/"
+"""A version made of a logged model has its id as its source."""
+# A service asks again soon, so a single question need not be patient; and its log is no terminal.
+_FOR_A_SERVICE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@dataclass(frozen=True)
+class FetchedModel:
+    """The checked files of a version.
+
+    Attributes:
+        version: In the registry.
+        folder: Holds the files, and beside them what is prepared from them; named after their content.
+    """
+
+    version: str
+    folder: Path
+
+
+class ModelSource:
+    """A registered model.
+
+    Args:
+        tracking_uri: Of MLflow.
+        name: Of the registered model.
+        cache: Folder for fetched models.
+    """
+
+    def __init__(self, tracking_uri: str, name: str, cache: Path) -> None:
+        for variable, value in _FOR_A_SERVICE.items():
+            os.environ.setdefault(variable, value)
+        self._uri, self._name, self._cache = tracking_uri, name, cache
+        self._client = mlflow.MlflowClient(tracking_uri)
+        self._arrivals = threading.Lock()
+
+    def version_of(self, alias: str) -> str:
+        """Returns the version that carries an alias. Raises: MlflowException: If none does, or no answer."""
+        return str(self._client.get_model_version_by_alias(self._name, alias).version)
+
+    def fetch(self, version: str) -> FetchedModel:
+        """Downloads a version's files, unless they are there, and checks them.
+
+        Raises: ValueError: If a file is not the one that was registered.
+        """
+        source = str(self._client.get_model_version(self._name, version).source)
+        if not source.startswith(LOGGED):
+            raise ValueError(f"version {version} of {self._name} comes from {source!r}; allowed: {LOGGED}…")
+        logged = self._client.get_logged_model(source.removeprefix(LOGGED))
+        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        arriving = Path(mkdtemp(dir=self._cache, prefix=".arriving-"))
+        try:
+            for name in FILES:
+                uri = f"{logged.artifact_location}/artifacts/{name}"
+                download_artifacts(artifact_uri=uri, dst_path=str(arriving), tracking_uri=self._uri)
+            folder = self._cache / check_digests(arriving, logged.tags)
+            with self._arrivals:
+                if not folder.exists():
+                    os.replace(arriving, folder)
+        finally:
+            shutil.rmtree(arriving, ignore_errors=True)
+        check_digests(folder, logged.tags)
+        return FetchedModel(version, folder)
+
+    def remember(self, alias: str, fetched: FetchedModel) -> None:
+        """Notes the version that an alias points at and that works, for a start without MLflow."""
+        note = {
+            "version": fetched.version,
+            "folder": fetched.folder.name,
+            "sha256": digests_of(fetched.folder),
+        }
+        file = self._remembered(alias)
+        written = file.with_suffix(".partial")
+        written.write_text(json.dumps(note), encoding="utf-8")
+        os.replace(written, file)
+
+    def remembered(self, alias: str) -> FetchedModel | None:
+        """Returns the version that `remember` noted last, if its files are still whole."""
+        file = self._remembered(alias)
+        if not file.exists():
+            return None
+        note = json.loads(file.read_text("utf-8"))
+        folder = self._cache / Path(note["folder"]).name
+        check_digests(folder, {DIGESTS_TAG: note["sha256"]})
+        return FetchedModel(note["version"], folder)
+
+    def _remembered(self, alias: str) -> Path:
+        """Returns the file of the note; two models or aliases do not share one."""
+        key = hashlib.sha256("\0".join([self._name, alias]).encode()).hexdigest()[:16]
+        return self._cache / f"last-good-{key}.json"
+
+
+def says_there_is_none(error: Exception) -> bool:
+    """Returns whether MLflow has answered, and the answer is that no version carries the alias."""
+    answers = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return isinstance(error, MlflowException) and error.error_code in answers

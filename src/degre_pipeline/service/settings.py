@@ -1,0 +1,56 @@
+"""The service's settings: command line, then environment, then defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from degre_pipeline.serving.runners import RunnerName
+
+PREFIX = "DEGRE_SERVICE_"
+
+
+class ServiceSettings(BaseSettings):
+    """Reranks requests over HTTP with the registered model that carries an alias.
+
+    Every option can also be given in the environment: --deadline-ms as DEGRE_SERVICE_DEADLINE_MS.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        extra="forbid",
+        cli_prog_name="python -m degre_pipeline.service",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        protected_namespaces=(),
+    )
+
+    tracking_uri: str | None = Field(
+        None, description="Where MLflow is; without it MLFLOW_TRACKING_URI, else mlflow.db in this folder"
+    )
+    model_name: str = Field("degre_reranker", description="The registered model")
+    alias: str = Field("champion", description="The alias that is followed")
+    poll_seconds: float = Field(10.0, gt=0, description="How often the alias is looked up")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    token: SecretStr | None = Field(
+        None, min_length=8, description="Bearer token that callers must send; better in the environment"
+    )
+    deadline_ms: float = Field(
+        50.0, gt=0, description="After this time a request is answered in the incoming order"
+    )
+    max_body_bytes: int = Field(1_000_000, gt=0, description="Largest body that is read")
+    body_seconds: float = Field(5.0, gt=0, description="How long a client may take to send its body")
+    max_requests: int = Field(64, gt=0, le=1024, description="Most requests in one call")
+    runner: RunnerName | Literal["auto"] = Field(
+        "auto", description="What runs the model; auto takes the fastest that works"
+    )
+    shadow_alias: str | None = Field(None, description="Alias of a model that ranks a sample unseen")
+    shadow_share: float = Field(0.1, ge=0, le=1, description="Share of the requests that it ranks")
+    prediction_log: Path | None = Field(None, description="Folder of the prediction log; none without it")
+    log_seconds: float = Field(10.0, gt=0, description="How often the prediction log is written")
+    cache_folder: Path = Field(
+        Path.home() / ".cache" / "degre_pipeline" / "service",
+        description="Folder of this user's own for fetched models and what was prepared for them",
+    )

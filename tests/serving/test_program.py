@@ -1,0 +1,202 @@
+"""The exported program decodes as the trained generator does, and a stored one can do nothing else."""
+
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from degre_pipeline.reranker.compilation import has_compiler
+from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.serving.prepare import prepare
+from degre_pipeline.serving.program import MOST_CANDIDATES, MOST_REQUESTS, load_program
+from degre_pipeline.serving.program_file import check_program_file
+from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner
+
+REQUESTS = 3000
+LINEAR = "torch.ops.aten.linear.default"
+
+
+def random_inputs(space, generator: np.random.Generator, requests: int, most: int):
+    """Random indices of known and unknown values, for 1 to `most` candidates."""
+    sizes = space.sizes()
+
+    def draw(shape, per_candidate):
+        fields = [size for size in sizes if size.per_candidate == per_candidate]
+        columns = [generator.integers(0, size.indices, (*shape, size.columns)) for size in fields]
+        return torch.from_numpy(np.concatenate(columns, -1).astype(np.int32))
+
+    counts = torch.from_numpy(generator.integers(1, most + 1, requests))
+    mask = torch.arange(most) < counts[:, None]
+    return draw((requests,), False), draw((requests, most), True), mask
+
+
+def assert_same_decode(found, expected, share=0.99):
+    """Equal log-probabilities; equal lists up to the first tie."""
+    (sequences, steps), (own, own_steps) = found, expected
+    assert sequences.shape == own.shape
+    differing = sequences != own
+    before = differing.cumsum(1) - differing.int() == 0  # up to and with the first difference
+    real = (own >= 0) & before
+    chosen = own_steps.gather(-1, sequences.clamp(min=0)[..., None])[..., 0]
+    best = own_steps.gather(-1, own.clamp(min=0)[..., None])[..., 0]
+    assert torch.allclose(chosen[real], best[real], atol=1e-5)
+    same = ~differing.any(1)
+    assert same.float().mean() >= share
+    assert torch.equal(steps[same].isinf(), own_steps[same].isinf())
+    finite = own_steps[same].isfinite()
+    assert torch.allclose(steps[same][finite], own_steps[same][finite], atol=1e-5)
+    assert torch.equal(sequences < 0, own < 0)
+
+
+@pytest.fixture(scope="session", params=["eager", "onnxruntime"])
+def runner(request, program_file, prepared):
+    if request.param == "eager":
+        return EagerRunner(load_program(program_file))
+    return OnnxRunner(prepared / "decode.onnx")
+
+
+def test_decodes_thousands_of_random_requests_as_the_trained_generator(runner, trained, space):
+    generator, done = np.random.default_rng(0), 0
+    trained_generator = restore_generator(trained)
+    while done < REQUESTS:
+        requests, most = int(generator.integers(1, MOST_REQUESTS + 1)), int(generator.integers(1, 20))
+        inputs = random_inputs(space, generator, requests, most)
+        assert_same_decode(runner.greedy_decode(*inputs), trained_generator.greedy_decode(*inputs))
+        done += requests
+
+
+@pytest.mark.parametrize(("requests", "most"), [(1, 1), (1, MOST_CANDIDATES), (MOST_REQUESTS, 1), (2, 2)])
+def test_takes_the_smallest_and_the_largest(runner, trained, space, requests, most):
+    inputs = random_inputs(space, np.random.default_rng(1), requests, most)
+    assert_same_decode(runner.greedy_decode(*inputs), restore_generator(trained).greedy_decode(*inputs))
+
+
+def altered(program_file: Path, folder: Path, entry: str, change) -> Path:
+    """Returns a copy of a program in which one entry is changed, or added."""
+    target = folder / "program.pt2"
+    with zipfile.ZipFile(program_file) as old, zipfile.ZipFile(target, "w") as new:
+        names = [info.filename for info in old.infolist()]
+        full = f"{names[0].partition('/')[0]}/{entry}"
+        for name in names:
+            new.writestr(name, change(old.read(name)) if name == full else old.read(name))
+        if full not in names:
+            new.writestr(full, change(b""))
+    return target
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def replaced(old: str, new: str):
+    def change(content: bytes) -> bytes:
+        assert old.encode() in content
+        return content.replace(old.encode(), new.encode(), 1)
+
+    return change
+
+
+def with_guard(content: bytes) -> bytes:
+    return json.dumps(json.loads(content) | {"guards_code": ["__import__('os').system('true')"]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("entry", "change", "message"),
+    [
+        (
+            "data/sample_inputs/model.pt",
+            lambda _: pickle.dumps(Bomb()),
+            "holds 'data/sample_inputs/model.pt'",
+        ),
+        ("data/weights/model.pt", lambda _: pickle.dumps(Bomb()), "holds 'data/weights/model.pt'"),
+        (
+            "data/constants/custom_obj_0",
+            lambda _: pickle.dumps(Bomb()),
+            "holds 'data/constants/custom_obj_0'",
+        ),
+        ("extra/code.py", lambda _: b"print('executed')", r"holds 'extra/code\.py'"),
+        (
+            "data/weights/model_weights_config.json",
+            replaced('"use_pickle": false', '"use_pickle": true'),
+            "are pickled",
+        ),
+        (
+            "models/model.json",
+            replaced("torch.ops.aten.linear.default", "torch.hub.load"),
+            "target 'torch.hub",
+        ),
+        (
+            "models/model.json",
+            replaced("torch.ops.aten.linear.default", "_operator.call"),
+            "target '_operator",
+        ),
+        ("models/model.json", with_guard, "guards in Python"),
+        (
+            "models/model.json",
+            replaced("Symbol('s", "__import__('os').system('true') or Symbol('s"),
+            'expr_str "__import__',
+        ),
+        ("models/model.json", replaced("builtins.tuple", "collections.defaultdict"), "in_spec|out_spec"),
+        ("models/model.json", lambda _: b"[" * 5000, "is no stored program"),
+    ],
+)
+def test_a_program_that_could_run_code_is_refused(program_file, tmp_path, capsys, *, entry, change, message):
+    file = altered(program_file, tmp_path, entry, change)
+    with pytest.raises(ValueError, match=message):
+        load_program(file)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_pickle_is_no_program(tmp_path):
+    file = tmp_path / "program.pt2"
+    torch.save({"weights": Bomb()}, file)
+    with pytest.raises(ValueError, match=r"archive holds 'data\.pkl'"):
+        check_program_file(file)
+    file.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="is no stored program"):
+        check_program_file(file)
+
+
+@given(cut=st.integers(0, 2000))
+def test_half_a_file_is_no_program(program_file, tmp_path_factory, cut):
+    file = tmp_path_factory.mktemp("cut") / "program.pt2"
+    content = program_file.read_bytes()
+    file.write_bytes(content[: len(content) - 1 - cut])
+    with pytest.raises(ValueError, match="no stored program"):
+        check_program_file(file)
+
+
+def test_the_stored_program_says_nothing_of_where_it_was_made(program_file):
+    with zipfile.ZipFile(io.BytesIO(program_file.read_bytes())) as archive:
+        texts = [archive.read(name) for name in archive.namelist() if name.endswith(".json")]
+    assert not any(b".py" in text or b"/" in text for text in texts)
+
+
+@pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler")
+@pytest.mark.slow
+def test_a_compiled_library_decodes_alike_and_leaves_the_rest_to_another(
+    program_file, prepared, trained, space
+):
+    prepare("aotinductor", program_file, prepared, 6)
+    compiled = build_runner("aotinductor", program_file, prepared, 6)
+    generator, trained_generator = np.random.default_rng(2), restore_generator(trained)
+    for _ in range(1000):
+        inputs = random_inputs(space, generator, int(generator.integers(1, 4)), int(generator.integers(1, 9)))
+        assert_same_decode(
+            compiled.greedy_decode(*inputs), trained_generator.greedy_decode(*inputs), share=0.0
+        )
+
+
+def test_preparing_what_is_no_program_says_why(tmp_path):
+    (tmp_path / "program.pt2").write_bytes(b"no program")
+    with pytest.raises(RuntimeError, match=r"preparing onnxruntime failed with 1: .*is no stored program"):
+        prepare("onnxruntime", tmp_path / "program.pt2", tmp_path / "prepared", 4)
+    assert list((tmp_path / "prepared").iterdir()) == []
