@@ -5,7 +5,8 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training import seeded

@@ -20,7 +20,8 @@ from benchmarks.shapes import FIELDS, SLOTS, made_up_requests
 from benchmarks.timing import Figure, Figures
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainingConfig
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.training import fit, seeded
 

@@ -26,7 +26,8 @@ from degre_pipeline.pipelines.list_building.nodes import (
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.gate.configs import GateConfig
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.schema import FieldSize

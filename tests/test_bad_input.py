@@ -67,9 +67,9 @@ SETTINGS = {
         "layers is 'many'; allowed: a whole number",
     ),
     "a text for a truth value": (
-        f"{EVALUATOR}.monotone_head",
+        "generator_distillation.model.cross_attention",
         "no",
-        "monotone_head is 'no'; allowed: true or",
+        "cross_attention is 'no'; allowed: true or",
     ),
     "no whole number": (f"{GENERATOR}.epochs", 1.5, r"epochs is 1\.5; allowed: a whole number"),
     "a beam of none": ("mining.search.beam_size", 0, "beam_size is 0; allowed: 1 to 10,000"),

@@ -3,19 +3,19 @@ import torch
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.calibration import calibrate
-from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.objectives import exposed_list_loss
 
 
 @torch.no_grad()
 def loss(evaluator: LookaheadEvaluator, requests: Requests) -> float:
     logits = evaluator(requests.static, gather_candidates(requests.candidates, requests.exposed))
-    return float(cumulative_regression_loss(logits, requests.clicks.cumsum(1), requests.exposed_mask))
+    return float(exposed_list_loss(logits, requests))
 
 
-@pytest.mark.parametrize("monotone", [False, True])
-def test_no_other_stretch_or_shift_has_a_lower_loss(make_requests, make_evaluator, monotone) -> None:
-    requests, evaluator = make_requests(60), make_evaluator(monotone_head=monotone)
+@pytest.mark.parametrize("head", ["cumulative", "monotone", "slot_clicks"])
+def test_no_other_stretch_or_shift_has_a_lower_loss(make_requests, make_evaluator, head) -> None:
+    requests, evaluator = make_requests(60), make_evaluator(head=head)
     before = loss(evaluator, requests)
     calibrate(evaluator, requests)
     best = loss(evaluator, requests)
@@ -41,9 +41,9 @@ def test_an_evaluator_that_was_stretched_and_shifted_is_mended(make_requests, ma
 
 
 def test_a_monotone_head_stays_monotone(make_requests, make_evaluator) -> None:
-    requests, evaluator = make_requests(60), make_evaluator(monotone_head=True)
+    requests, evaluator = make_requests(60), make_evaluator(head="monotone")
     calibrate(evaluator, requests)
     levels = evaluator.levels(requests.static, gather_candidates(requests.candidates, requests.exposed))
 
     assert bool((levels.diff(dim=-1) < 0).all())
-    assert torch.equal(evaluator.shift, evaluator.shift[:1].expand_as(evaluator.shift))
+    assert evaluator.shift.shape == (1,)

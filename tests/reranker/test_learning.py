@@ -16,7 +16,7 @@ from degre_pipeline.reranker.configs import (
 )
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.losses import cumulative_regression_loss
-from degre_pipeline.reranker.models.evaluator import build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, evaluator_loss
 from degre_pipeline.reranker.schema import FieldSize

@@ -3,14 +3,14 @@
 import torch
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.objectives import exposed_list_loss
 
 ROUNDS = 50
 
 
 def calibrate(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int = 1024) -> None:
-    """Stretches all logits alike and shifts them by level, in place, to the least loss on exposed lists.
+    """Stretches all logits alike and shifts them by column, in place, to the least loss on exposed lists.
 
     With the monotone head one shift serves all levels, so that P(V >= k) still decreases in k.
 
@@ -29,18 +29,17 @@ def calibrate(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int
             evaluator(part.static, gather_candidates(part.candidates, part.exposed)).double()
             for part in held_out.batches(batch_size)
         ]
-    logits, clicks = torch.cat(parts), held_out.clicks.cumsum(1)
+    logits = torch.cat(parts)
     scale = torch.ones((), dtype=torch.float64, device=device, requires_grad=True)
-    levels = 1 if evaluator.monotone else logits.shape[-1]
-    shift = torch.zeros(levels, dtype=torch.float64, device=device, requires_grad=True)
+    shift = torch.zeros(evaluator.shift.shape, dtype=torch.float64, device=device, requires_grad=True)
     optimizer = torch.optim.LBFGS([scale, shift], max_iter=ROUNDS, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        found = cumulative_regression_loss(logits * scale + shift, clicks, held_out.exposed_mask)
+        found = exposed_list_loss(logits * scale + shift, held_out)
         found.backward()
         return found
 
     optimizer.step(loss)
     evaluator.scale.copy_(scale.detach())
-    evaluator.shift.copy_(shift.detach().expand_as(evaluator.shift))
+    evaluator.shift.copy_(shift.detach())

@@ -13,6 +13,7 @@ Schedule = Literal["constant", "one_cycle"]
 Switch = Literal["auto", "on", "off"]
 SearchStrategy = Literal["beam", "diverse_beam", "bounded"]
 MinedRoles = Literal["mining", "all"]
+EvaluatorHead = Literal["cumulative", "monotone", "slot_clicks"]
 Teacher = Literal["mined", "exposed"]
 
 
@@ -96,15 +97,17 @@ class EvaluatorConfig(NetworkConfig):
     """Shape of the Lookahead Evaluator; six layers as in the paper.
 
     Attributes:
-        monotone_head: Makes P(V >= k) decrease in k by construction.
+        head: `cumulative`, the paper's levels P(V >= k) of every prefix; `monotone`, the same, decreasing in
+            k by construction; `slot_clicks`, the click of each slot after its prefix, summed to the value.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """
 
-    monotone_head: bool = False
+    head: EvaluatorHead = "cumulative"
     members: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_choice("head", self.head, EvaluatorHead)
         require(1 <= self.members <= MOST_MEMBERS, "members", self.members, f"1 to {MOST_MEMBERS}")
 
 

@@ -1,4 +1,4 @@
-"""The two objectives of DeGRe."""
+"""The objectives of evaluators and generators."""
 
 import torch
 from torch import Tensor
@@ -30,6 +30,20 @@ def cumulative_regression_loss(logits: Tensor, cumulative_clicks: Tensor, mask: 
     by_slot = (terms * reachable).sum(-1) * mask
     real = mask.sum(1)
     return (by_slot.sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+
+
+def slot_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy of the click of every filled slot.
+
+    Args:
+        logits: Of a click at each slot given the list up to it, [b, t].
+        clicks: 1 for a clicked slot, [b, t].
+        mask: True for real slots, [b, t]; a list without any is left out of the mean.
+    Returns: Mean over lists of the mean over their slots, in nats.
+    """
+    terms = functional.binary_cross_entropy_with_logits(logits, clicks.to(logits.dtype), reduction="none")
+    real = mask.sum(1)
+    return ((terms * mask).sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
 
 
 def hybrid_distillation_loss(

@@ -10,16 +10,25 @@ from torch import Tensor, nn
 from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.configs import DistillationConfig
 from degre_pipeline.reranker.labels import sequence_weights, soft_labels
-from degre_pipeline.reranker.losses import cumulative_regression_loss, hybrid_distillation_loss
+from degre_pipeline.reranker.losses import (
+    cumulative_regression_loss,
+    hybrid_distillation_loss,
+    slot_click_loss,
+)
 
 
 def evaluator_loss(model: nn.Module, requests: Requests) -> Tensor:
-    """Cumulative regression loss of the exposed lists of a batch, the mean of models trained as one."""
+    """Loss of the exposed lists of a batch, the mean of models trained as one; see `exposed_list_loss`."""
     logits = model(requests.static, gather_candidates(requests.candidates, requests.exposed))
     each = logits if logits.ndim == 4 else logits[None]
-    clicks = requests.clicks.cumsum(1)
-    losses = [cumulative_regression_loss(own, clicks, requests.exposed_mask) for own in each]
-    return torch.stack(losses).mean()
+    return torch.stack([exposed_list_loss(own, requests) for own in each]).mean()
+
+
+def exposed_list_loss(logits: Tensor, requests: Requests) -> Tensor:
+    """Loss of exposed lists by an evaluator's logits: of cumulative levels, or of slots with one column."""
+    if logits.shape[-1] == 1:
+        return slot_click_loss(logits[..., 0], requests.clicks, requests.exposed_mask)
+    return cumulative_regression_loss(logits, requests.clicks.cumsum(1), requests.exposed_mask)
 
 
 @dataclass(frozen=True)

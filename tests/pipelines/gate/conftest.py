@@ -21,8 +21,7 @@ from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.gate.configs import GateConfig
-from degre_pipeline.reranker.models.builders import restore_generator, store
-from degre_pipeline.reranker.models.evaluator import build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator, restore_generator, store
 from small_shop import Shop
 
 NAME = "reranker"

@@ -23,8 +23,7 @@ from degre_pipeline.reranker.configs import (
 )
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
-from degre_pipeline.reranker.models.builders import restore_generator, store
-from degre_pipeline.reranker.models.evaluator import build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator, restore_generator, store
 
 SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
 MODEL = GeneratorConfig(**SHAPE, dropout=0.0)

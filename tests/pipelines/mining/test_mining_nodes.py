@@ -11,8 +11,7 @@ from degre_pipeline.datasets.shards import LoadedShards, Shards
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, TrainedWeights
-from degre_pipeline.reranker.models.builders import restore_evaluator, store
-from degre_pipeline.reranker.models.evaluator import build_evaluator
+from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.search import beam_search
 

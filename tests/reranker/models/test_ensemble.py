@@ -7,9 +7,9 @@ from degre_pipeline.reranker.batching import gather_candidates
 from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, TrainingConfig
 from degre_pipeline.reranker.exact_search import all_list_values
 from degre_pipeline.reranker.losses import cumulative_regression_loss
-from degre_pipeline.reranker.models.builders import restore_evaluator, store
+from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, build_evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.search import beam_search, beam_search_by_reencoding
 from degre_pipeline.reranker.training import fit

@@ -9,7 +9,7 @@ VARIANTS = [
     {},
     {"field_attention": "cross_only", "norm_statistics": "group"},
     {"field_attention": "mtgr"},
-    {"field_attention": "none", "monotone_head": True},
+    {"field_attention": "none", "head": "monotone"},
 ]
 
 
@@ -73,7 +73,9 @@ def test_a_value_sums_the_levels_that_its_items_can_reach() -> None:
 def test_the_monotone_head_orders_the_levels(make_requests, make_evaluator) -> None:
     requests = make_requests()
     items = gather_candidates(requests.candidates, requests.exposed)
-    plain, monotone = (make_evaluator(monotone_head=on)(requests.static, items) for on in (False, True))
+    plain, monotone = (
+        make_evaluator(head=head)(requests.static, items) for head in ("cumulative", "monotone")
+    )
 
     assert (plain.diff(dim=-1) > 0).any()
     assert (monotone.diff(dim=-1) < 0).all()

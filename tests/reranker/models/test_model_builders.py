@@ -7,12 +7,12 @@ import torch
 
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights
 from degre_pipeline.reranker.models.builders import (
+    build_evaluator,
     restore_evaluator,
     restore_generator,
     start_from_evaluator,
     store,
 )
-from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.schema import FieldSize
 
@@ -24,7 +24,7 @@ SHAPE: dict[str, Any] = {
     "feedforward": 16,
     "position_dim": 4,
 }
-EVALUATOR = EvaluatorConfig(**SHAPE, monotone_head=True, field_attention="mtgr")
+EVALUATOR = EvaluatorConfig(**SHAPE, head="monotone", field_attention="mtgr")
 GENERATOR = GeneratorConfig(**SHAPE, cross_attention=True, item_input="feature", pointer_scaling=False)
 
 

@@ -12,9 +12,8 @@ from degre_pipeline.reranker.checkpoints import Checkpoints, identity_of
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
-from degre_pipeline.reranker.models.builders import store
+from degre_pipeline.reranker.models.builders import build_evaluator, store
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
-from degre_pipeline.reranker.models.evaluator import build_evaluator
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights, require
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
-from degre_pipeline.reranker.models.evaluator import Evaluator, build_evaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator, LookaheadEvaluator
+from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
+from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import FieldSize
 
 M = TypeVar("M", bound=nn.Module)
@@ -48,6 +51,29 @@ def store(
         tensors = model.state_dict()
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return TrainedWeights(weights, described)
+
+
+def build_evaluator(
+    sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig
+) -> LookaheadEvaluator:
+    """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
+    by_slot = config.head == "slot_clicks"
+    columns = 1 if by_slot else list_length
+    features = build_feature_layer(sizes, config)
+    layers = [
+        TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
+        for _ in range(config.layers)
+    ]
+    head = nn.Sequential(nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, columns))
+    return (SlotClickEvaluator if by_slot else LookaheadEvaluator)(
+        features,
+        SlotEmbedding(list_length, config.position_dim, config.width),
+        layers,
+        head,
+        list_length=list_length,
+        columns=columns,
+        monotone=config.head == "monotone",
+    )
 
 
 def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evaluator:

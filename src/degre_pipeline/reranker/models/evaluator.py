@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from degre_pipeline.reranker.configs import EvaluatorConfig
-from degre_pipeline.reranker.models.feature_layer import FeatureLayer, build_feature_layer
+from degre_pipeline.reranker.models.feature_layer import FeatureLayer
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
-from degre_pipeline.reranker.schema import FieldSize
 
 Cache = list[tuple[Tensor, Tensor]]
 
@@ -63,7 +61,7 @@ class LookaheadEvaluator(Evaluator):
     """Causal Transformer with a cumulative regression head.
 
     Row t of the logits, O[t, k], depends on the first t items only and says whether their clicks reach k.
-    Calibration after training stretches and shifts them, by level.
+    Calibration after training stretches and shifts them, by column unless those are monotone.
     Source: DeGRe (arXiv 2605.25749), 4.1, Eq. 5 to 7.
     """
 
@@ -78,6 +76,7 @@ class LookaheadEvaluator(Evaluator):
         head: nn.Module,
         *,
         list_length: int,
+        columns: int,
         monotone: bool = False,
     ) -> None:
         super().__init__()
@@ -87,7 +86,7 @@ class LookaheadEvaluator(Evaluator):
         self.list_length, self.monotone = list_length, monotone
         # Set by calibration after training.
         self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("shift", torch.zeros(list_length))
+        self.register_buffer("shift", torch.zeros(1 if monotone else columns))
         self.layer_step: Callable[..., tuple[Tensor, Tensor, Tensor]] = TransformerLayer.step
 
     def forward(self, static: Tensor, items: Tensor) -> Tensor:
@@ -208,21 +207,3 @@ def prefix_values(logits: Tensor, first_slot: int = 0) -> Tensor:
 def slot_value(logits: Tensor, slot: int) -> Tensor:
     """Returns the expected clicks, [...], of lists that end at a zero-based slot, of its logits [..., L]."""
     return logits[..., : slot + 1].sigmoid().sum(-1)
-
-
-def build_evaluator(
-    sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig
-) -> LookaheadEvaluator:
-    """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
-    features = build_feature_layer(sizes, config)
-    layers = [
-        TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
-        for _ in range(config.layers)
-    ]
-    head = nn.Sequential(
-        nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, list_length)
-    )
-    slots = SlotEmbedding(list_length, config.position_dim, config.width)
-    return LookaheadEvaluator(
-        features, slots, layers, head, list_length=list_length, monotone=config.monotone_head
-    )

@@ -1,0 +1,62 @@
+"""A Lookahead Evaluator that predicts the click of each slot; a prefix is worth the sum over its slots."""
+
+import torch
+from torch import Tensor
+
+from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator
+
+
+class SlotClickEvaluator(LookaheadEvaluator):
+    """Causal Transformer whose row t says whether slot t is clicked, given the first t items.
+
+    The expected clicks of a prefix are the sum of its slots' probabilities, whether or not clicks depend on
+    one another. What the cumulative head has to tell from the clicks of all slots before, a difference of
+    two counts, is learned from one click here, with less noise. Logits have one column, [b, t, 1].
+    The click probabilities of a prefix are cached behind the keys and values of its layers.
+    Differs: DeGRe (arXiv 2605.25749), 4.1, learns the levels of the cumulative clicks, Eq. 7.
+    """
+
+    def levels(self, static: Tensor, items: Tensor) -> Tensor:
+        """Returns the probability that the clicks among the first t items reach k, [b, t, L].
+
+        Clicks count as independent given the list; only these levels depend on that, not the values.
+        """
+        return clicks_reach(self(static, items)[..., 0].sigmoid(), self.list_length)
+
+    def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
+        """Returns the expected clicks of every prefix, [b, t]; see `Evaluator`."""
+        clicks = self.logits_of(vectors, past[:-1] if past else None)[..., 0].sigmoid()
+        values = clicks.cumsum(-1)
+        return values + _clicks_before(past) if past else values
+
+    def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
+        """Values alternatives for the next slot, [p, m]; see `Evaluator`."""
+        logits, own = self.step(vectors, cache[:-1], slot)
+        clicks = logits.sigmoid()
+        return clicks[..., 0] + _clicks_before(cache), [*own, (clicks, clicks)]
+
+    def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
+        """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
+        none = like.new_empty(prefixes, 0, 1)
+        return [*super().empty_cache(prefixes, like), (none, none)]
+
+
+def _clicks_before(cache: Cache) -> Tensor:
+    """Returns the expected clicks of the cached prefixes, [p, 1]."""
+    return cache[-1][0].sum(1)
+
+
+def clicks_reach(clicks: Tensor, most: int) -> Tensor:
+    """Returns the probability that the first t of independent clicks reach k, [..., t, most].
+
+    Args:
+        clicks: Probability of each, [..., t].
+        most: Largest k, at least t.
+    """
+    exactly = torch.cat([torch.ones_like(clicks[..., :1]), clicks.new_zeros(*clicks.shape[:-1], most)], -1)
+    reached = []
+    for click in clicks.unsqueeze(-1).unbind(-2):
+        one_more = torch.cat([torch.zeros_like(click), exactly[..., :-1]], -1)
+        exactly = (1 - click) * exactly + click * one_more
+        reached.append(exactly.flip(-1).cumsum(-1).flip(-1)[..., 1:])
+    return torch.stack(reached, -2)
