@@ -77,7 +77,7 @@ def test_distillation_reproduces_the_teacher(shop, cross_attention: bool) -> Non
     torch.manual_seed(1)
     teacher = build_evaluator(sizes, 4, EvaluatorConfig(**SHAPE)).eval()
     found = beam_search(teacher, some, beam_size=2)
-    mined = MinedRequests(some, found.sequences, found.values, found.step_values)
+    mined = MinedRequests.of(some, found.sequences, found.values, found.step_values)
     student = build_generator(
         sizes, 4, GeneratorConfig(**SHAPE, dropout=0.0, cross_attention=cross_attention)
     )

@@ -17,7 +17,7 @@ from degre_pipeline.reranker.search import beam_search
 def mined(make_requests, make_evaluator) -> MinedRequests:
     requests = make_requests(3, n=6, slots=3, real=[6, 6, 2])
     found = beam_search(make_evaluator(3), requests, beam_size=4)
-    return MinedRequests(requests, found.sequences, found.values.float(), found.step_values.float())
+    return MinedRequests.of(requests, found.sequences, found.values.float(), found.step_values.float())
 
 
 def terms(generator, mined: MinedRequests, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +120,7 @@ def test_one_sequence_a_step_concerns_training_alone(mined, make_generator) -> N
         for switch in (True, False)
     )
     generator = make_generator(3).requires_grad_(False)
-    best = MinedRequests(
+    best = MinedRequests.of(
         mined.requests, mined.sequences[:, :1], mined.values[:, :1], mined.step_values[:, :1]
     )
 

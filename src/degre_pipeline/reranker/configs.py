@@ -276,6 +276,9 @@ class DistillationConfig:
         one_sequence_a_step: In training, learn from one sequence of each request, drawn by weight, a step.
         hard_labels: Off leaves only the soft labels, as in the paper's ablation.
         warm_start: Starts the embeddings from the mining evaluator's.
+        own_prefix_rounds: Further trainings on the generator's own lists too, each of whose prefixes the
+            evaluator labels anew; 0: none, as in the paper.
+        own_prefix_beam: B of the completions that label them.
     Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
     """
 
@@ -287,10 +290,19 @@ class DistillationConfig:
     one_sequence_a_step: bool = False
     hard_labels: bool = True
     warm_start: bool = False
+    own_prefix_rounds: int = 0
+    own_prefix_beam: int = 4
 
     def __post_init__(self) -> None:
         check_types(self)
         require_choice("teacher", self.teacher, Teacher)
+        require(
+            0 <= self.own_prefix_rounds <= (10 if self.teacher == "mined" else 0),
+            "own_prefix_rounds",
+            self.own_prefix_rounds,
+            "0 to 10; 0 when teacher is 'exposed', which cannot label them",
+        )
+        require(1 <= self.own_prefix_beam <= 10_000, "own_prefix_beam", self.own_prefix_beam, "1 to 10,000")
         require(self.soft_label_weight >= 0, "soft_label_weight", self.soft_label_weight, "0 or more")
         for name in ("soft_label_temperature", "sequence_temperature"):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")

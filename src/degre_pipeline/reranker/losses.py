@@ -59,7 +59,7 @@ def hybrid_distillation_loss(
 
     Args:
         log_probabilities: log P of every candidate at every step, [b, k, t, n]; -inf where not selectable.
-        hard_labels: Mined sequences, [b, k, t]; negative where a list is shorter.
+        hard_labels: What should be chosen at every step, [b, k, t]; negative where a list is shorter.
         soft_labels: q_t over the remaining candidates, [b, k, t, n]; 0 where not selectable.
         sequence_weights: B w_l, [b, k], mean one over the sequences of a request.
         soft_label_weight: alpha.

@@ -40,12 +40,19 @@ class MinedRequests:
         sequences: Candidate indices, [b, k, t]; -1 where a list is shorter.
         values: Value of each sequence, [b, k].
         step_values: Value of every extension, [b, k, t, n]; -inf for what could not be chosen.
+        targets: What should follow each prefix of the sequences, [b, k, t]: of mined ones the next item.
     """
 
     requests: Requests
     sequences: Tensor
     values: Tensor
     step_values: Tensor
+    targets: Tensor
+
+    @classmethod
+    def of(cls, requests: Requests, sequences: Tensor, values: Tensor, step_values: Tensor) -> MinedRequests:
+        """Returns requests with sequences whose prefixes are each followed by their own next item."""
+        return cls(requests, sequences, values, step_values, targets=sequences)
 
     @property
     def request_id(self) -> Tensor:
@@ -57,29 +64,24 @@ class MinedRequests:
 
     def select(self, rows: Tensor | slice) -> MinedRequests:
         """Returns the given rows."""
-        return MinedRequests(
-            self.requests.select(rows), self.sequences[rows], self.values[rows], self.step_values[rows]
-        )
+        return MinedRequests(self.requests.select(rows), *(tensor[rows] for tensor in self._tensors()))
 
     def to(self, device: torch.device | str) -> MinedRequests:
         """Returns the same examples on another device."""
-        return MinedRequests(
-            self.requests.to(device),
-            self.sequences.to(device),
-            self.values.to(device),
-            self.step_values.to(device),
-        )
+        return MinedRequests(self.requests.to(device), *(tensor.to(device) for tensor in self._tensors()))
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Returns a flat dict of all that is learned from."""
-        own = {"sequences": self.sequences, "values": self.values, "step_values": self.step_values}
-        return {**self.requests.to_tensors(), **own}
+        names = ("sequences", "values", "step_values", "targets")
+        return {**self.requests.to_tensors(), **dict(zip(names, self._tensors(), strict=True))}
 
     def one_sequence(self, weights: Tensor) -> MinedRequests:
         """Returns one sequence of each request, drawn in proportion to its weight, [b, k]."""
         rows, drawn = torch.arange(len(self), device=weights.device)[:, None], weights.multinomial(1)
-        chosen = (tensor[rows, drawn] for tensor in (self.sequences, self.values, self.step_values))
-        return MinedRequests(self.requests, *chosen)
+        return MinedRequests(self.requests, *(tensor[rows, drawn] for tensor in self._tensors()))
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.sequences, self.values, self.step_values, self.targets
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class DistillationLoss:
         log_probabilities = model(requests.static, requests.candidates, requests.mask, mined.sequences.long())
         return hybrid_distillation_loss(
             log_probabilities,
-            mined.sequences.long(),
+            mined.targets.long(),
             soft_labels(mined.step_values.float(), config.soft_label_temperature),
             weights,
             soft_label_weight=config.soft_label_weight,
@@ -116,4 +118,4 @@ def exposed_as_mined(requests: Requests) -> MinedRequests:
     b, n = requests.mask.shape
     sequences = requests.exposed.masked_fill(~requests.exposed_mask, -1)[:, None]
     nothing = torch.full((b, 1, requests.list_length, n), float("-inf"))
-    return MinedRequests(requests, sequences, torch.zeros(b, 1), nothing)
+    return MinedRequests.of(requests, sequences, torch.zeros(b, 1), nothing)

@@ -48,6 +48,7 @@ def beam_search(
     beam_size: int,
     top_k: int = 0,
     orders_per_set: int = 0,
+    given: Tensor | None = None,
 ) -> LookaheadSequences:
     """Keeps the `beam_size` best prefixes at every slot by their value, and returns the best lists.
 
@@ -62,6 +63,7 @@ def beam_search(
         top_k: Score only the K remaining candidates with the highest ranking score at each step; 0: all.
         orders_per_set: Prefixes with the same set of items that are kept at most while there are others;
             0: any number, as in the paper.
+        given: Candidate indices with which every list of a request begins, [b, t]; -1 where there is none.
     Returns: The B sequences of every request, best first; fewer exist where the candidates allow fewer.
     Raises: ValueError: If beam_size is below one, or top_k or orders_per_set below zero.
     Source: DeGRe (arXiv 2605.25749), 4.2. Top-K pre-truncation is named there without a definition.
@@ -73,7 +75,10 @@ def beam_search(
     beams = _empty_beams(evaluator, requests, vectors)
     expansions = torch.zeros(len(requests), dtype=torch.long, device=vectors.device)
     for slot in range(evaluator.list_length):
-        options = _options(beams, requests, slot, top_k)
+        if given is not None and slot < given.shape[1]:
+            options = given[:, None, slot, None].clamp(min=0)  # where a list has ended, nothing is selectable
+        else:
+            options = _options(beams, requests, slot, top_k)
         values, own = _score(evaluator, vectors, beams, options, slot)
         possible = beams.selectable.gather(2, options) & beams.alive[..., None]
         expansions += possible.sum((1, 2))

@@ -7,11 +7,7 @@ from torch import Tensor
 
 from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards
-from degre_pipeline.pipelines.generator_distillation.nodes import (
-    agreement_with_teacher,
-    distill_generator,
-    load_mined,
-)
+from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator, load_mined
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.configs import (
     DistillationConfig,
@@ -21,6 +17,7 @@ from degre_pipeline.reranker.configs import (
     TrainedWeights,
     TrainingConfig,
 )
+from degre_pipeline.reranker.distillation import agreement_with_teacher
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.builders import build_evaluator, restore_generator, store
@@ -54,7 +51,8 @@ def distilled(
     data: Data, sequences: LoadedShards, evaluator: TrainedWeights, epochs: int = 3, **settings: Any
 ) -> tuple[TrainedWeights, Any]:
     training = replace(TRAINING, epochs=epochs, patience=epochs)
-    return distill_generator(*data, sequences, evaluator, MODEL, training, DistillationConfig(**settings))
+    config = DistillationConfig(**settings)
+    return distill_generator(*data, sequences, evaluator, MODEL, training, config, MiningConfig())
 
 
 def test_the_generator_learns_what_was_mined(
@@ -113,7 +111,9 @@ def test_a_warm_start_begins_with_the_evaluators_embeddings(
     names = ("features.static.table.weight", "features.candidate.table.weight")
     for warm_start in (True, False):
         config = DistillationConfig(warm_start=warm_start)
-        trained, _ = distill_generator(*shop_data, sequences, evaluator, MODEL, training, config)
+        trained, _ = distill_generator(
+            *shop_data, sequences, evaluator, MODEL, training, config, MiningConfig()
+        )
         equal = [torch.allclose(trained.weights[name], evaluator.weights[name], atol=1e-6) for name in names]
 
         assert equal == [warm_start] * 2

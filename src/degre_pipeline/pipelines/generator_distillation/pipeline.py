@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     "params:generator_distillation.model",
                     "params:generator_distillation.training",
                     "params:generator_distillation.distillation",
+                    "params:mining.search",
                     "training_checkpoints",
                 ],
                 outputs=["generator", "generator_history"],

@@ -1,0 +1,64 @@
+"""Trains one evaluator, or an ensemble of them, on exposed lists."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.calibration import calibrate
+from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.models.builders import build_evaluator, store
+from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
+from degre_pipeline.reranker.objectives import evaluator_loss
+from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.training import choose_device, fit, seeded
+
+
+def train_evaluator(
+    learn: Requests,
+    check: Requests,
+    *,
+    sizes: Sequence[FieldSize],
+    config: EvaluatorConfig,
+    training: TrainingConfig,
+    name: str,
+    encoding: str = "",
+    calibration: bool = False,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[TrainedWeights, History]:
+    """Returns the evaluator with the best loss on held-out lists, and its training history.
+
+    Args:
+        learn: Requests whose exposed lists are learned from.
+        check: Requests that decide when to stop, and on which it is calibrated.
+        sizes: Of the fitted fields.
+        config: Shape, and the number of members.
+        training: How it is trained; its seed is that of the first weights.
+        name: Of the training: on the progress bar and among the checkpoints.
+        encoding: Identity of the feature space, stored with the weights.
+        calibration: Whether each member is calibrated after training.
+        checkpoints: Where an interrupted training is continued from, and a finished one found.
+    """
+    device, list_length = choose_device(training.device), learn.list_length
+    with seeded(training.seed):
+        members = [build_evaluator(sizes, list_length, config) for _ in range(config.members)]
+    settings = {"model": asdict(config), "feature_space": encoding}
+    identity = identity_of(training, device, settings, learn.to_tensors(), check.to_tensors())
+    together = MembersInOnePass(members) if len(members) > 1 else None
+    history = fit(
+        together or members[0],
+        evaluator_loss,
+        learn,
+        check,
+        training,
+        label=name.replace("_", " "),
+        checkpoint=checkpoints.of(name, identity) if checkpoints else None,
+        clip=together.clip_gradients if together else None,
+    )
+    if together:
+        members = [member.to(device) for member in together.separate()]
+    if calibration:
+        for member in members:
+            calibrate(member, check)
+    evaluator = EvaluatorEnsemble(members) if together else members[0]
+    return store(evaluator, sizes, list_length, config, encoding), history

@@ -1,0 +1,75 @@
+"""Mines the lookahead sequences of many requests."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
+from degre_pipeline.reranker.compilation import fuse_steps, step_work
+from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.strategies import build_search, requests_at_once
+from degre_pipeline.reranker.training import autocast, choose_device
+
+
+def prepare_miner(
+    trained: TrainedWeights, requests: Requests, config: MiningConfig, searched: int
+) -> Evaluator:
+    """Returns the evaluator on its device, its step compiled where so many requests make that pay."""
+    n = requests.mask.shape[1]
+    require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
+    evaluator = restore_evaluator(trained, config.pessimism).to(choose_device(config.device))
+    steps = config.beam_size * (config.top_k or n) * requests.list_length
+    fuse_steps(evaluator, config.compile, step_work(evaluator) * steps * searched)
+    return evaluator
+
+
+def rows_to_mine(requests: Requests, config: MiningConfig) -> Tensor:
+    """Returns the rows of the training, then of the validation requests that are mined.
+
+    Raises: ValueError: If there are none of either.
+    """
+    role = requests.role == ROLES.index("mining")
+    training = ((requests.split == SPLITS.index("train")) & (role | (config.roles == "all"))).nonzero()[:, 0]
+    validation = ((requests.split == SPLITS.index("validation")) & role).nonzero()[:, 0]
+    if config.most_requests:
+        training = _drawn(training, config.most_requests, config.seed)
+        validation = _drawn(validation, max(config.most_requests // 8, 1), config.seed)
+    if not len(training) or not len(validation):
+        raise ValueError(
+            f"{len(training)} training and {len(validation)} validation requests to mine; "
+            "allowed: 1 or more of each"
+        )
+    return torch.cat([training, validation])
+
+
+def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:
+    """Returns at most so many rows, drawn at random, in ascending order."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows[order[:most]].sort().values
+
+
+def mine(evaluator: Evaluator, requests: Requests, rows: Tensor, config: MiningConfig) -> dict[str, Tensor]:
+    """Returns `row`, `sequences`, `values` and `step_values` of the requests at some rows."""
+    index_type = torch.int8 if requests.mask.shape[1] < 128 else torch.int32
+    search, device = build_search(config), choose_device(config.device)
+    together = requests_at_once(config, requests.mask.shape[1], requests.list_length, device)
+    with autocast(device, config.bfloat16):
+        found = [search(evaluator, batch.to(device)) for batch in requests.select(rows).batches(together)]
+    return {
+        "row": rows,
+        "sequences": _joined((f.sequences for f in found), config.beam_size, -1).to(index_type),
+        "values": _joined((f.values.float() for f in found), config.beam_size, float("-inf")),
+        "step_values": _joined((f.step_values.float() for f in found), config.beam_size, float("-inf")),
+    }
+
+
+def _joined(parts: Iterable[Tensor], beams: int, missing: float) -> Tensor:
+    """Returns batches in one tensor, filled up to the beam size where a batch allowed fewer sequences."""
+    filled = []
+    for part in parts:
+        absent = part.new_full((len(part), beams - part.shape[1], *part.shape[2:]), missing)
+        filled.append(torch.cat([part, absent], 1).cpu())
+    return torch.cat(filled).contiguous()
