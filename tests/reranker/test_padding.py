@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 
 

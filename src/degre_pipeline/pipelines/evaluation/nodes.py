@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from degre_pipeline.pipelines.evaluation import exact
-from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
-from degre_pipeline.pipelines.evaluation.judges import (
+from degre_pipeline.judging import all_lists
+from degre_pipeline.judging.judgements import add_ranks, add_truth, judge_subjects
+from degre_pipeline.judging.judges import (
     EvaluatorJudge,
     Judge,
     TruthJudge,
@@ -16,14 +16,14 @@ from degre_pipeline.pipelines.evaluation.judges import (
     true_optimum,
     truth_or_none,
 )
-from degre_pipeline.pipelines.evaluation.judging import add_ranks, add_truth, judge_subjects
+from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.quality import (
     calibration_table,
     predicted_levels,
     quality_rows,
     true_levels,
 )
-from degre_pipeline.pipelines.evaluation.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.pipelines.evaluation.summary import (
     agreement_rows,
     exact_rows,
@@ -95,7 +95,7 @@ def compare_with_all_lists(
         check_encoding(trained, request_tensors)
     requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
     device = choose_device(config.device)
-    return exact.compare_with_all_lists(
+    return all_lists.compare_with_all_lists(
         requests,
         {subject: evaluated_lists[subject] for subject in SUBJECTS},
         {

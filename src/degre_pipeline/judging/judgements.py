@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from degre_pipeline.pipelines.evaluation.judges import Judge, Optimum, Values, true_ndcg
+from degre_pipeline.judging.judges import Judge, Optimum, Values, true_ndcg
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties

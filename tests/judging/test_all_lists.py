@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from degre_pipeline.pipelines.evaluation.exact import compare_with_all_lists
+from degre_pipeline.judging.all_lists import compare_with_all_lists
 from degre_pipeline.pipelines.evaluation.report.numbers import estimates_of
 from degre_pipeline.pipelines.evaluation.report.tables import exact_table
 from degre_pipeline.pipelines.evaluation.summary import exact_rows
