@@ -106,6 +106,8 @@ def _default(field: Field[Any]) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -3,6 +3,7 @@
 from .checkpoints import CheckpointFolder
 from .checkpoints_dataset import CheckpointsDataset
 from .model_dataset import ModelDataset
+from .rows_dataset import RowsDataset
 from .shards import LoadedShards, Shards
 from .shards_dataset import ShardsDataset
 from .tensors_dataset import TensorsDataset
@@ -12,6 +13,7 @@ __all__ = [
     "CheckpointsDataset",
     "LoadedShards",
     "ModelDataset",
+    "RowsDataset",
     "Shards",
     "ShardsDataset",
     "TensorsDataset",

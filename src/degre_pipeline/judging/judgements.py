@@ -66,7 +66,7 @@ def add_ranks(
         over the random lists of each request.
     """
     ranked = requests.select(slice(0, config.judged_requests))
-    values = {judge.name: _comparison_values(judge, ranked, config) for judge in judges}
+    values = {judge.name: comparison_values(judge, ranked, config) for judge in judges}
     judgements = judgements.assign(rank=np.nan, ties=np.nan)
     row_of = {request_id: row for row, request_id in enumerate(ranked.request_id.tolist())}
     some = judgements[judgements["request_id"].isin(row_of)]
@@ -78,7 +78,7 @@ def add_ranks(
     return judgements, _agreement(ranked, values)
 
 
-def _comparison_values(judge: Judge, requests: Requests, config: EvaluationConfig) -> Values:
+def comparison_values(judge: Judge, requests: Requests, config: EvaluationConfig) -> Values:
     """Returns the values of each request's random lists, [b, s]."""
     values = []
     label = f"random lists, {judge.name}"

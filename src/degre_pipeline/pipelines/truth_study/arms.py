@@ -1,0 +1,162 @@
+"""One arm with one seed: its miner, its generator, and the lists that they choose."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from degre_pipeline.judging.judgements import comparison_values
+from degre_pipeline.judging.judges import EvaluatorJudge
+from degre_pipeline.judging.subjects import ranking_order
+from degre_pipeline.pipelines.truth_study.settings import Recipe
+from degre_pipeline.reranker.batching import SPLITS, Requests
+from degre_pipeline.reranker.checkpoints import Checkpoints
+from degre_pipeline.reranker.configs import EvaluationConfig, TrainedWeights
+from degre_pipeline.reranker.distillation import distill
+from degre_pipeline.reranker.evaluator_training import train_evaluator
+from degre_pipeline.reranker.exact_search import all_list_values
+from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_to_mine
+from degre_pipeline.reranker.metrics import DECIMALS, ranks
+from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
+from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.objectives import MinedRequests
+from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.strategies import build_search
+from degre_pipeline.reranker.training import choose_device
+
+Lists = dict[str, Tensor]
+
+
+def run_arm(
+    requests: Requests,
+    asked: Requests,
+    sizes: Sequence[FieldSize],
+    recipe: Recipe,
+    config: EvaluationConfig,
+    *,
+    name: str,
+    encoding: str,
+    checkpoints: Checkpoints | None,
+) -> Lists:
+    """Trains a miner and its generator, and returns the lists of the asked requests and the miner's opinion.
+
+    Returns: The list of each subject, [b, L], of `exact_miner` for the first requests only; and of each as
+        `value.` and `rank.` of the subject the miner's value, [b], and how many random lists it thinks
+        strictly better, [r], for the requests that are compared with random lists.
+    """
+    evaluator, generator = _trained(
+        requests, sizes, recipe, name=name, encoding=encoding, checkpoints=checkpoints
+    )
+    device = choose_device(config.device)
+    miner = restore_evaluator(evaluator, recipe.mining.pessimism).to(device)
+    model = restore_generator(generator).to(device)
+    batches = [batch.to(device) for batch in asked.batches(config.batch_size)]
+    search = build_search(recipe.mining)
+    lists = {
+        "generator": torch.cat(
+            [model.greedy_decode(b.static, b.candidates, b.mask)[0].cpu() for b in batches]
+        ),
+        "teacher": torch.cat([search(miner, b).sequences[:, 0].cpu() for b in batches]),
+        **{f"beam{size}": best_of_beam(miner, batches, size) for size in (1, 2, 8)},
+    }
+    exact = {"exact_miner": exact_optimum(miner, asked, config)} if config.exact_requests else {}
+    return {**lists, **exact, **_own_opinion(miner, asked, lists, config)}
+
+
+def reference_lists(
+    asked: Requests, external: Evaluator, second: Evaluator, beam: int, config: EvaluationConfig
+) -> Lists:
+    """Returns the lists that no arm has a part in: also what each of the ensembles likes best."""
+    device = next(external.parameters()).device
+    few = asked.select(slice(0, config.judged_requests))
+    batches = [batch.to(device) for batch in few.batches(config.batch_size)]
+    return {
+        "ranking_order": ranking_order(asked),
+        "exposed": asked.exposed.masked_fill(~asked.exposed_mask, -1),
+        "best_of_external": best_of_beam(external, batches, beam),
+        "best_of_second": best_of_beam(second, batches, beam),
+    }
+
+
+def best_of_beam(evaluator: Evaluator, batches: Sequence[Requests], beam_size: int) -> Tensor:
+    """Returns the best list that a beam finds for each request, [b, L]."""
+    return torch.cat([beam_search(evaluator, b, beam_size=beam_size).sequences[:, 0].cpu() for b in batches])
+
+
+def exact_optimum(evaluator: Evaluator, asked: Requests, config: EvaluationConfig) -> Tensor:
+    """Returns the evaluator's best list of all, [e, L], of the first requests."""
+    device = next(evaluator.parameters()).device
+    best = torch.full((min(config.exact_requests, len(asked)), asked.list_length), -1)
+    for row in range(len(best)):
+        one = asked.select(slice(row, row + 1)).to(device)
+        found = all_list_values(evaluator, one, most_steps=config.exact_steps).best()[0]
+        best[row, : len(found)] = found
+    return best
+
+
+def _trained(
+    requests: Requests,
+    sizes: Sequence[FieldSize],
+    recipe: Recipe,
+    *,
+    name: str,
+    encoding: str,
+    checkpoints: Checkpoints | None,
+) -> tuple[TrainedWeights, TrainedWeights]:
+    evaluator, _ = train_evaluator(
+        requests.of("train", "mining"),
+        requests.of("validation", "mining"),
+        sizes=sizes,
+        config=recipe.evaluator,
+        training=recipe.evaluator_training,
+        name=f"study_miner_{_digest(recipe)}",
+        encoding=encoding,
+        checkpoints=checkpoints,
+    )
+    rows = rows_to_mine(requests, recipe.mining)
+    found = mine(prepare_miner(evaluator, requests, recipe.mining, len(rows)), requests, rows, recipe.mining)
+    mined = MinedRequests.of(requests.select(rows), found["sequences"], found["values"], found["step_values"])
+    learn, check = (
+        mined.select((mined.requests.split == SPLITS.index(split)).nonzero()[:, 0])
+        for split in ("train", "validation")
+    )
+    generator, _ = distill(
+        learn,
+        check,
+        evaluator,
+        sizes=sizes,
+        config=recipe.generator,
+        training=recipe.generator_training,
+        distillation=recipe.distillation,
+        name=f"study_{name}_generator",
+        encoding=encoding,
+        pessimism=recipe.mining.pessimism,
+        checkpoints=checkpoints,
+    )
+    return evaluator, generator
+
+
+def _digest(recipe: Recipe) -> str:
+    """Returns a short name of the miner's settings: arms that differ only after it share it."""
+    told = f"{recipe.evaluator} {recipe.evaluator_training}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _own_opinion(miner: Evaluator, asked: Requests, lists: Lists, config: EvaluationConfig) -> Lists:
+    judge, few = EvaluatorJudge("mining", miner), asked.select(slice(0, config.judged_requests))
+    random = comparison_values(judge, few, config)
+    stacked = torch.stack(list(lists.values()), 1)
+    values = np.concatenate(
+        [
+            judge.prefix_values(asked.select(rows), stacked[rows])[..., -1].round(DECIMALS)
+            for rows in torch.arange(len(asked)).split(config.batch_size)
+        ]
+    )
+    opinion = {}
+    for place, subject in enumerate(lists):
+        opinion[f"value.{subject}"] = torch.from_numpy(values[:, place].copy())
+        opinion[f"rank.{subject}"] = torch.from_numpy(ranks(values[: len(few), place], random))
+    return opinion

@@ -1,0 +1,198 @@
+"""Trains judges and arms, lets every judge value every list, and writes down what comes of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from degre_pipeline.datasets.shards import LoadedShards, Shards
+from degre_pipeline.judging.judgements import comparison_values
+from degre_pipeline.judging.judges import EvaluatorJudge, draw_requests, truth_or_none
+from degre_pipeline.pipelines.truth_study import judges as judging
+from degre_pipeline.pipelines.truth_study import page
+from degre_pipeline.pipelines.truth_study.arms import reference_lists, run_arm
+from degre_pipeline.pipelines.truth_study.judged import (
+    REFERENCE,
+    agreement_by_size,
+    judged_lists,
+    optimum_rows,
+)
+from degre_pipeline.pipelines.truth_study.rows import study_rows
+from degre_pipeline.pipelines.truth_study.settings import Recipe, StudyConfig
+from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.checkpoints import Checkpoints
+from degre_pipeline.reranker.configs import (
+    DistillationConfig,
+    EvaluationConfig,
+    EvaluatorConfig,
+    GeneratorConfig,
+    MiningConfig,
+    TrainedWeights,
+    TrainingConfig,
+)
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import check_encoding, encoding_of, fingerprint
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.training import choose_device
+
+
+def train_study_judges(
+    request_tensors: dict[str, Tensor],
+    feature_space: dict[str, Any],
+    study: StudyConfig,
+    evaluator: EvaluatorConfig,
+    training: TrainingConfig,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[TrainedWeights, ...]:
+    """Returns the judges `external`, `second`, `paper_like` and `bidirectional`."""
+    requests = Requests.from_tensors(request_tensors)
+    judging.check_apart(requests)
+    recipe = Recipe(
+        evaluator, training, MiningConfig(), GeneratorConfig(), TrainingConfig(), DistillationConfig()
+    )
+    return judging.train_judges(
+        requests,
+        FeatureSpace.from_dict(feature_space).sizes(),
+        recipe,
+        study,
+        encoding=encoding_of(request_tensors),
+        checkpoints=checkpoints,
+    )
+
+
+def value_random_lists(
+    request_tensors: dict[str, Tensor],
+    external: TrainedWeights,
+    second: TrainedWeights,
+    paper_like: TrainedWeights,
+    bidirectional: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> Shards:
+    """Returns each judge's values of the random lists of the compared requests, [r, s], one shard a judge."""
+    trained = dict(zip(judging.TRAINED, (external, second, paper_like, bidirectional), strict=True))
+    few = _asked(request_tensors, config).select(slice(0, config.judged_requests))
+    judges = {judge.name: judge for judge in judging.judges_of(trained, click_truth, few, config.device)}
+    return Shards(
+        fingerprint=_fingerprint(request_tensors, trained.values(), config),
+        names=tuple(judges),
+        make=lambda name: {"values": torch.from_numpy(comparison_values(judges[name], few, config))},
+    )
+
+
+def run_arms(
+    request_tensors: dict[str, Tensor],
+    feature_space: dict[str, Any],
+    external: TrainedWeights,
+    second: TrainedWeights,
+    study: StudyConfig,
+    config: EvaluationConfig,
+    evaluator: EvaluatorConfig,
+    evaluator_training: TrainingConfig,
+    mining: MiningConfig,
+    generator: GeneratorConfig,
+    generator_training: TrainingConfig,
+    distillation: DistillationConfig,
+    checkpoints: Checkpoints | None = None,
+) -> Shards:
+    """Returns the lists of every arm and seed, a shard each, and of what no arm has a part in.
+
+    Finished shards stay; a training that was interrupted goes on.
+    """
+    requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
+    judging.check_apart(requests)
+    own = Recipe(evaluator, evaluator_training, mining, generator, generator_training, distillation)
+    recipes = {
+        f"{arm}.{seed}": own.changed(changes, seed)
+        for seed in study.seeds
+        for arm, changes in study.kept_arms.items()
+    }
+    sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
+
+    def make(name: str) -> dict[str, Tensor]:
+        if name == REFERENCE:
+            one, other = (restore_evaluator(trained).to(device) for trained in (external, second))
+            return reference_lists(asked, one, other, study.ceiling_beam, config)
+        return run_arm(
+            requests,
+            asked,
+            sizes,
+            recipes[name],
+            config,
+            name=name.replace(".", "_"),
+            encoding=encoding_of(request_tensors),
+            checkpoints=checkpoints,
+        )
+
+    # Not of the seeds and arms: one more of either keeps the others' shards.
+    identity = replace(own, generator_training=replace(generator_training, seed=0))
+    return Shards(
+        fingerprint=f"{_fingerprint(request_tensors, (external, second), config)} {identity}",
+        names=(REFERENCE, *recipes),
+        make=make,
+    )
+
+
+def judge_study(
+    request_tensors: dict[str, Tensor],
+    study_lists: LoadedShards,
+    random_list_values: LoadedShards,
+    external: TrainedWeights,
+    second: TrainedWeights,
+    paper_like: TrainedWeights,
+    bidirectional: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns every judge's value and rank of every list, and how two ensembles agree by their size."""
+    trained = dict(zip(judging.TRAINED, (external, second, paper_like, bidirectional), strict=True))
+    for one in trained.values():
+        check_encoding(one, request_tensors)
+    asked = _asked(request_tensors, config)
+    judges = judging.judges_of(trained, click_truth, asked, config.device)
+    judged = judged_lists(
+        asked,
+        {name: study_lists.load(name) for name in study_lists},
+        judges,
+        {name: random_list_values.load(name)["values"].numpy() for name in random_list_values},
+        config,
+    )
+    truth = truth_or_none(click_truth, asked)
+    if truth is not None:
+        judged = pd.concat([judged, optimum_rows(asked, truth)], ignore_index=True)
+    few = asked.select(slice(0, config.judged_requests))
+    fewer_lists = replace(config, comparison_lists=min(config.comparison_lists, 1000))
+    return judged, agreement_by_size(
+        *(_by_member(weights, few, fewer_lists) for weights in (external, second))
+    )
+
+
+def summarise_study(
+    study_judgements: pd.DataFrame, study: StudyConfig, config: EvaluationConfig
+) -> list[dict[str, Any]]:
+    """Returns the rows of the study; see `rows.study_rows`."""
+    return study_rows(study_judgements, study.data, next(iter(study.kept_arms)), config)
+
+
+def describe_study(rows: list[dict[str, Any]], judge_agreement_by_size: pd.DataFrame) -> tuple[str, str]:
+    """Returns the tables as Markdown, and the picture as SVG."""
+    return page.as_markdown(rows, judge_agreement_by_size), page.draw(rows, judge_agreement_by_size)
+
+
+def _asked(request_tensors: dict[str, Tensor], config: EvaluationConfig) -> Requests:
+    return draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
+
+
+def _fingerprint(request_tensors: dict[str, Tensor], trained: Any, config: EvaluationConfig) -> str:
+    weights = " ".join(fingerprint(one.weights) for one in trained)
+    return f"{fingerprint(request_tensors)} {weights} {config}"
+
+
+def _by_member(trained: TrainedWeights, few: Requests, config: EvaluationConfig) -> Any:
+    device = choose_device(config.device)
+    members = restore_evaluator(trained).to(device).members
+    judges = [EvaluatorJudge(f"member {number}", one) for number, one in enumerate(members, start=1)]
+    return np.stack([comparison_values(judge, few, config) for judge in judges])

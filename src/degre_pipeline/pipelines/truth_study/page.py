@@ -1,0 +1,96 @@
+"""The tables and the picture of a study's rows."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from degre_pipeline.pipelines.truth_study.rows import ALL
+
+JUDGES = ("truth", "external", "second", "paper_like", "bidirectional", "mining")
+Rows = Sequence[dict[str, Any]]
+
+
+def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
+    """Returns the tables: HR@1% and gains by judge, what truth says, optimism and the distillation gap."""
+    table = pd.DataFrame(rows)
+    pooled, data = _telling(table), str(table["data"].iloc[0])
+    seeds = int(table["seed"].nunique(dropna=True) - 1)
+    parts = [
+        f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {data}: {seeds} seeds",
+        "## HR@1%",
+        _by_judge(pooled, "hr1", "{:.3f}"),
+        "## Clicks a list over the ranking order",
+        _by_judge(pooled, "over_ranking_order", "{:+.3f}"),
+        "## Share of the ranking order's regret that is removed, in truth",
+        _by_judge(pooled, "regret_removed", "{:.1%}"),
+        "## Optimism: the miner's value over the judge's",
+        _by_judge(pooled, "optimism", "{:+.1%}"),
+        "## Distillation gap: HR@1% of the teacher less the generator's",
+        _by_judge(pooled, "hr1_below_teacher", "{:+.3f}"),
+        "## Two ensembles of a size, on random lists",
+        _markdown(agreement.round(3)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def draw(rows: Rows, agreement: pd.DataFrame) -> str:
+    """Returns an SVG: HR@1% of every subject by judge, the regret removed in truth, agreement by size."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    table = pd.DataFrame(rows)
+    pooled = _telling(table)
+    removed = pooled[(pooled["metric"] == "regret_removed") & (pooled["subject"] != "optimum")]
+    with mpl.rc_context({"svg.hashsalt": "truth_study", "font.size": 8}):
+        figure, axes = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained", width_ratios=[3, 2, 1])
+        hits = pooled[pooled["metric"] == "hr1"].pivot_table(
+            index="subject", columns="judge", values="value", sort=False
+        )
+        hits[[judge for judge in JUDGES if judge in hits]].plot.barh(ax=axes[0], width=0.8)
+        axes[0].invert_yaxis()
+        axes[0].set(xlim=(0, 1), xlabel="HR@1%", ylabel="")
+        errors = [removed["value"] - removed["low"], removed["high"] - removed["value"]]
+        axes[1].barh(removed["subject"], removed["value"], xerr=errors)
+        axes[1].invert_yaxis()
+        axes[1].set(xlabel="share of the ranking order's regret removed, in truth")
+        for column in ("rank_correlation", "hr1_of_best"):
+            axes[2].plot(agreement["members"], agreement[column], marker="o", label=column)
+        axes[2].set(xlabel="members of each of two ensembles", ylim=(0, 1))
+        axes[2].legend()
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        plt.close(figure)
+    return buffer.getvalue()
+
+
+def _telling(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows over all seeds; of further arms those of their generators and teachers."""
+    told: pd.DataFrame = table[
+        (table["seed"] == ALL) & ~table["subject"].str.fullmatch(r"\w+\.(beam\d+|exact_miner)")
+    ]
+    return told
+
+
+def _by_judge(pooled: pd.DataFrame, metric: str, form: str) -> str:
+    chosen = pooled[pooled["metric"] == metric]
+    if chosen.empty:
+        return "Not known for this data."
+    cells = [
+        f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
+        for value, low, high in zip(chosen["value"], chosen["low"], chosen["high"], strict=True)
+    ]
+    wide = chosen.assign(cell=cells).pivot_table(
+        index="subject", columns="judge", values="cell", aggfunc="first", sort=False
+    )
+    ordered = wide[[judge for judge in JUDGES if judge in wide]].fillna("–")
+    return _markdown(ordered.reset_index())
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [list(map(str, row)) for row in table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,81 @@
+"""Encoded lists to what mined and generated lists are worth by many judges."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import (
+    describe_study,
+    judge_study,
+    run_arms,
+    summarise_study,
+    train_study_judges,
+    value_random_lists,
+)
+
+JUDGES = ["study_external", "study_second", "study_paper_like", "study_bidirectional"]
+
+
+def create_pipeline() -> Pipeline:
+    """Returns the truth-study pipeline."""
+    study, settings = "params:truth_study.study", "params:truth_study.settings"
+    evaluator = ["params:evaluator_training.model", "params:evaluator_training.training"]
+    return Pipeline(
+        [
+            Node(
+                train_study_judges,
+                name="train_study_judges",
+                inputs=["request_tensors", "feature_space", study, *evaluator, "study_checkpoints"],
+                outputs=JUDGES,
+            ),
+            Node(
+                value_random_lists,
+                name="value_random_lists",
+                inputs=["request_tensors", *JUDGES, "click_truth", settings],
+                outputs="study_random_list_values",
+            ),
+            Node(
+                run_arms,
+                name="run_arms",
+                inputs=[
+                    "request_tensors",
+                    "feature_space",
+                    *JUDGES[:2],
+                    study,
+                    settings,
+                    *evaluator,
+                    "params:mining.search",
+                    "params:generator_distillation.model",
+                    "params:generator_distillation.training",
+                    "params:generator_distillation.distillation",
+                    "study_checkpoints",
+                ],
+                outputs="study_lists",
+            ),
+            Node(
+                judge_study,
+                name="judge_study",
+                inputs=[
+                    "request_tensors",
+                    "study_lists",
+                    "study_random_list_values",
+                    *JUDGES,
+                    "click_truth",
+                    settings,
+                ],
+                outputs=["study_judgements", "judge_agreement_by_size"],
+            ),
+            Node(
+                summarise_study,
+                name="summarise_study",
+                inputs=["study_judgements", study, settings],
+                outputs="study_rows",
+            ),
+            Node(
+                describe_study,
+                name="describe_study",
+                inputs=["study_rows", "judge_agreement_by_size"],
+                outputs=["study_tables", "study_picture"],
+            ),
+        ],
+        namespace="truth_study",
+        prefix_datasets_with_namespace=False,
+    )

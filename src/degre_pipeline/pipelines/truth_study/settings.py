@@ -1,0 +1,104 @@
+"""What the study compares, and by whom it is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from degre_pipeline.reranker.configs import (
+    DistillationConfig,
+    EvaluatorConfig,
+    GeneratorConfig,
+    MiningConfig,
+    TrainingConfig,
+    check_types,
+    require,
+)
+
+Config = TypeVar("Config", EvaluatorConfig, TrainingConfig, MiningConfig, GeneratorConfig, DistillationConfig)
+
+MOST_JUDGES = 64
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """The protocol of the study.
+
+    Attributes:
+        data: Name of the data in the rows: `simulated`, `ml1m` or another.
+        seeds: Of the miner and of the generator; every arm is run with each.
+        judge_members: Members of the external ensemble, and of a second one like it.
+        judge_seed: Of the judges; no seed of a miner.
+        ceiling_beam: Beam of the search for what each ensemble itself likes best.
+        arms: What is compared: by name, settings that differ from the run's own, in the sections
+            `evaluator`, `evaluator_training`, `mining`, `generator`, `generator_training`, `distillation`;
+            null for an arm of an underlying configuration that is left out.
+    """
+
+    data: str = "simulated"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    judge_members: int = 4
+    judge_seed: int = 1000
+    ceiling_beam: int = 64
+    arms: dict[str, dict[str, dict[str, Any]] | None] = field(default_factory=lambda: {"default": {}})
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        whole = bool(self.seeds) and all(type(seed) is int for seed in self.seeds)
+        unique = whole and len(set(self.seeds)) == len(self.seeds)
+        require(unique, "seeds", self.seeds, "one whole number or more, each once")
+        require(
+            1 <= self.judge_members <= MOST_JUDGES, "judge_members", self.judge_members, f"1 to {MOST_JUDGES}"
+        )
+        require(self.ceiling_beam >= 1, "ceiling_beam", self.ceiling_beam, "1 or more")
+        used = {self.judge_seed + offset for offset in range(3)}
+        require(
+            not used & set(self.seeds),
+            "judge_seed",
+            self.judge_seed,
+            f"a number from which three on are none of the seeds {self.seeds}",
+        )
+        require(bool(self.kept_arms), "arms", self.arms, "one or more that are not null")
+        for name, arm in self.kept_arms.items():
+            require(name.isidentifier(), "name of an arm", name, "letters, digits and underscores")
+            unknown = sorted(set(arm) - set(SECTIONS))
+            require(not unknown, f"sections of arm {name}", unknown, ", ".join(SECTIONS))
+
+    @property
+    def kept_arms(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The arms that are run."""
+        return {name: arm for name, arm in self.arms.items() if arm is not None}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings from evaluator to generator."""
+
+    evaluator: EvaluatorConfig
+    evaluator_training: TrainingConfig
+    mining: MiningConfig
+    generator: GeneratorConfig
+    generator_training: TrainingConfig
+    distillation: DistillationConfig
+
+    def changed(self, arm: Mapping[str, Mapping[str, Any]], seed: int) -> "Recipe":
+        """Returns the recipe of an arm, with a seed.
+
+        Raises: ValueError: If the arm names a setting that there is not, or a value that is not allowed.
+        """
+        parts = {name: _changed(name, getattr(self, name), arm.get(name, {})) for name in SECTIONS}
+        recipe = Recipe(**parts)
+        return replace(
+            recipe,
+            evaluator_training=replace(recipe.evaluator_training, seed=seed),
+            generator_training=replace(recipe.generator_training, seed=seed),
+        )
+
+
+SECTIONS = tuple(section.name for section in fields(Recipe))
+
+
+def _changed(section: str, own: Config, changes: Mapping[str, Any]) -> Config:
+    allowed = [setting.name for setting in fields(own)]
+    unknown = sorted(set(changes) - set(allowed))
+    require(not unknown, f"settings of an arm's {section}", unknown, ", ".join(allowed))
+    return replace(own, **changes)

@@ -1,0 +1,1 @@
+"""Published methods that DeGRe is compared with, one file each."""
