@@ -44,6 +44,10 @@ serve: $(VENV)/.installed-serving ## Serve the champion at http://127.0.0.1:8000
 	$(BIN)/python -m degre_pipeline.service \
 	  --prediction-log data/07_model_output/predictions $(ARGS)
 
+.PHONY: online
+online: $(VENV)/.installed-serving ## The simulated A/B test through the running service, after `make run`
+	$(BIN)/kedro run --pipeline=online_experiment $(ARGS)
+
 .PHONY: viz
 viz: $(VENV)/.installed ## Show the pipelines in kedro viz
 	$(BIN)/kedro viz run --host $(HOST)

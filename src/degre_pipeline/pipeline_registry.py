@@ -3,12 +3,16 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
+ON_REQUEST = ("online_experiment",)
+"""Pipelines that run only when they are named: they need a champion, which `kedro run` makes first."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines by the name of their folder, and all of them together as `__default__`.
+    """Return the pipelines by the name of their folder, and the daily ones together as `__default__`.
 
     Raises: whatever importing a pipeline raises: a broken one must not be left out silently.
     """
     pipelines = find_pipelines(raise_errors=True)
-    pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))
+    daily = (pipeline for name, pipeline in pipelines.items() if name not in ON_REQUEST)
+    pipelines["__default__"] = sum(daily, Pipeline([]))
     return pipelines

@@ -28,7 +28,7 @@ class UnreadParametersHook:
 
         Raises: ValueError naming the first unread parameter.
         """
-        inputs = project.pipelines[_ALL].all_inputs()
+        inputs = {name for pipeline in project.pipelines.values() for name in pipeline.all_inputs()}
         read = {name.removeprefix(_PREFIX) for name in inputs if name.startswith(_PREFIX)}
         names = run_params.get("pipeline_names") or [_ALL]
         judged = [

@@ -1,0 +1,1 @@
+"""Published rerankers to compare with, one a file."""
