@@ -44,6 +44,10 @@ serve: $(VENV)/.installed-serving ## Serve the champion at http://127.0.0.1:8000
 	$(BIN)/python -m degre_pipeline.service \
 	  --prediction-log data/07_model_output/predictions $(ARGS)
 
+.PHONY: online
+online: $(VENV)/.installed-serving ## The simulated A/B test through the running service, after `make run`
+	$(BIN)/kedro run --pipeline=online_experiment $(ARGS)
+
 .PHONY: viz
 viz: $(VENV)/.installed ## Show the pipelines in kedro viz
 	$(BIN)/kedro viz run --host $(HOST)
@@ -70,11 +74,23 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (a
 
 .PHONY: test
 test: lint ## Set up if needed, then all checks and the quick tests
-	$(BIN)/pytest -m 'not slow and not gpu' $(ARGS)
+	$(BIN)/pytest -m 'not slow and not gpu and not browser' $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
-	$(BIN)/pytest -m 'slow and not gpu' $(ARGS)
+	$(BIN)/pytest -m 'slow and not gpu and not browser' $(ARGS)
+
+.PHONY: test-browser
+test-browser: chromium $(VENV)/.installed-dev ## Promotion by clicks in MLflow's UI (SCREENSHOTS=docs/how-to/pictures keeps pictures)
+	SCREENSHOTS='$(SCREENSHOTS)' $(BIN)/pytest -m browser $(ARGS)
+
+.PHONY: chromium
+chromium:
+	@for program in chromium chromedriver; do \
+	  command -v $$program >/dev/null || { \
+	    echo "$$program is not on the PATH, and the browser tests need it; on Debian: apt-get install chromium chromium-driver" >&2; \
+	    exit 2; }; \
+	done
 
 .PHONY: bench
 bench: $(VENV)/.installed ## Measure how fast the science is, as ratios: benchmarks/results.json (ARGS="mining --repeats 9")
@@ -100,7 +116,7 @@ clean: ## Delete caches and data/02 … 08; keeps data/01_raw, mlflow.db and .ve
 .PHONY: help
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
-	  awk -F ':.*## ' '{ printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }'
+	  awk -F ':.*## ' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------- environment
 

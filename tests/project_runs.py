@@ -33,6 +33,8 @@ PIPELINES = (
     "gate",
 )
 """In the order of the data."""
+ON_REQUEST = ("online_experiment", "truth_study")
+"""Not part of `kedro run`."""
 
 
 def lay_out(folder: Path, database: Path) -> Path:

@@ -106,7 +106,7 @@ def _default(field: Field[Any]) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return ", ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 

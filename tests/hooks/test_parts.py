@@ -10,7 +10,7 @@ from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from degre_pipeline.hooks.artifacts import artifact_folder
 from degre_pipeline.hooks.closing_table import gate_line
 from degre_pipeline.hooks.flat_parameters import flatten, loggable, loggable_name
-from degre_pipeline.hooks.metrics import curves, results
+from degre_pipeline.hooks.metrics import curves, lifts, results
 from degre_pipeline.hooks.mlflow_run import with_locations
 from degre_pipeline.hooks.provenance import _git_state
 
@@ -50,6 +50,35 @@ def test_git_state_tells_a_changed_file(tmp_path_factory):
     assert len(clean["git_commit"]) == 40
     assert dirty["git_commit"] == clean["git_commit"]
     assert (clean["git_dirty"], dirty["git_dirty"]) == ("false", "true")
+
+
+def test_levels_and_lifts_are_named_after_arms_measure_and_group():
+    everybody = {"by": "all", "group": "all", "measure": "orders"}
+    rows = [
+        {"subject": "degre", "against": None, **everybody, "value": 0.4},
+        {"subject": "degre", "against": "prm", **everybody, "value": 0.1},
+        {
+            "subject": "degre",
+            "against": "prm",
+            "by": "client",
+            "group": "app",
+            "measure": "orders",
+            "value": 0.2,
+        },
+        {
+            "subject": "degre",
+            "against": "prm",
+            "by": "client",
+            "group": "web",
+            "measure": "orders",
+            "value": None,
+        },
+    ]
+    assert list(lifts(rows)) == [
+        ("online.degre.orders", 0.4, 0),
+        ("online.degre_over_prm.orders", 0.1, 0),
+        ("online.degre_over_prm.orders.client.app", 0.2, 0),
+    ]
 
 
 def test_history_without_epochs_is_refused():

@@ -134,6 +134,16 @@ def service(tracking_uri: str, folder: Path, *options: str, token: str | None = 
             raise
 
 
+@contextmanager
+def mlflow_server(database: str, artifacts: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's own server, with its UI, on a database; it has answered once."""
+    command = ("-m", "mlflow", "server", "--backend-store-uri", database, "--workers", "1")
+    place = ("--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", str(artifacts))
+    with process(*command, *place, log=log, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false") as started:
+        wait_until(lambda: Client(port).get("/health")[0] == 200, 120, "MLflow's server", pause=0.3)
+        yield started
+
+
 def ready(client: Client, version: str | None = None, seconds: float = 90) -> None:
     """Waits until a model, or a certain version, answers."""
     wait_until(lambda: Client(client.port).get("/health/ready")[0] == 200, seconds, "ready")

@@ -8,7 +8,7 @@ import time
 import pytest
 import service_process
 from pyarrow import dataset
-from service_process import Client, Load, free_port, process, ready, wait_until
+from service_process import Load, free_port, mlflow_server, ready, wait_until
 from small_models import REQUESTS, SPACE, trained
 
 from degre_pipeline.serving.program import export_program, save_program
@@ -33,15 +33,6 @@ def assert_whole(load: Load, versions: set[str]) -> None:
     assert {answer["model_version"] for _, answer, _ in load.answers} == versions
 
 
-@contextlib.contextmanager
-def mlflow_server(registry, port: int, log):
-    command = ("-m", "mlflow", "server", "--backend-store-uri", registry.uri, "--workers", "1")
-    place = ("--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", str(registry.folder))
-    with process(*command, *place, log=log, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false") as started:
-        wait_until(lambda: Client(port).get("/health")[0] == 200, 120, "MLflow's server", pause=0.3)
-        yield started
-
-
 def test_versions_differ():
     """Guards the tests below: an answer shows which version it comes from."""
     assert lists_of(0) != lists_of(1)
@@ -63,7 +54,9 @@ def test_a_switch_made_on_a_server_is_followed_and_a_stopped_server_does_no_harm
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(mlflow_server(registry, port, tmp_path / "mlflow.log"))
+        server = stack.enter_context(
+            mlflow_server(registry.uri, registry.folder, port, tmp_path / "mlflow.log")
+        )
         client = stack.enter_context(service_process.service(uri, tmp_path, *EAGER))
         ready(client, "1")
         with Load(client.port, body, pause=0.01) as load:
@@ -74,7 +67,7 @@ def test_a_switch_made_on_a_server_is_followed_and_a_stopped_server_does_no_harm
             time.sleep(1)
         assert client.get("/health/ready") == (200, "ready")
         assert "could not be looked up" in client.version()["trouble"]
-        stack.enter_context(mlflow_server(registry, port, tmp_path / "mlflow_again.log"))
+        stack.enter_context(mlflow_server(registry.uri, registry.folder, port, tmp_path / "mlflow_again.log"))
         wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
     assert_whole(load, {"1", "2"})
 

@@ -15,6 +15,7 @@ from .flat_parameters import loggable_name
 
 HISTORY_SUFFIX = "_history"
 METRICS_DATASET = "metrics"
+LIFTS_DATASET = "online_lifts"
 _METRICS_PER_CALL = 1000
 
 
@@ -24,6 +25,8 @@ class MetricsHook:
     - a saved dataset `<name>_history` (a DataFrame with a column `epoch`): the curve `<name>.<column>` of
       every other numeric column, one step an epoch;
     - the saved dataset `metrics` (rows with subject, judge, metric, value): `<judge>.<subject>.<metric>`;
+    - the saved dataset `online_lifts`: `online.<subject>.<measure>` of levels, and of lifts
+      `online.<subject>_over_<against>.<measure>`; each followed by its group, where it is not everybody's;
     - `seconds.<node>`: from the start of a node to the end of saving its last output.
     """
 
@@ -55,6 +58,8 @@ class MetricsHook:
             _log(curves(dataset_name.removesuffix(HISTORY_SUFFIX), data))
         elif dataset_name == METRICS_DATASET:
             _log(results(data))
+        elif dataset_name == LIFTS_DATASET:
+            _log(lifts(data))
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -97,6 +102,15 @@ def results(
     for row in rows:
         if row["value"] is not None and not math.isnan(row["value"]):
             yield f"{row['judge']}.{row['subject']}.{row['metric']}", float(row["value"]), 0
+
+
+def lifts(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float, int]]:
+    """Yield metric name, value and step 0 of every level and lift; rows without a value are left out."""
+    for row in rows:
+        if row["value"] is not None:
+            compared = f"{row['subject']}_over_{row['against']}" if row["against"] else row["subject"]
+            words = [] if row["by"] == row["group"] else [row["by"], row["group"]]
+            yield ".".join(["online", compared, row["measure"], *words]), float(row["value"]), 0
 
 
 def _log(numbers: Iterable[tuple[str, float, int]]) -> None:

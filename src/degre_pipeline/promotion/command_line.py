@@ -110,6 +110,7 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     """Returns a client of the project's MLflow and the name of the model."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
     found = find_place(**place)

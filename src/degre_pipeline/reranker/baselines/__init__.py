@@ -1,1 +1,1 @@
-"""Published methods that DeGRe is compared with, one file each."""
+"""Published rerankers to compare with, one a file."""

@@ -15,6 +15,8 @@ class PointwiseClickModel(nn.Module):
     Source: the DNN baseline of the reranking literature, hidden widths 200 and 80.
     """
 
+    hidden_width = 80
+
     def __init__(self, sizes: Sequence[FieldSize], embedding_dim: int = 16, dropout: float = 0.1) -> None:
         super().__init__()
         static = [size for size in sizes if not size.per_candidate]
@@ -25,17 +27,22 @@ class PointwiseClickModel(nn.Module):
             nn.Linear(len(sizes) * embedding_dim, 200),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(200, 80),
+            nn.Linear(200, self.hidden_width),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(80, 1),
+            nn.Linear(self.hidden_width, 1),
         )
 
     def forward(self, static: Tensor, candidates: Tensor) -> Tensor:
         """Returns logits [b, n] of items with indices [b, n, columns] for users [b, columns]."""
+        logits: Tensor = self.mlp[-1](self.hidden(static, candidates))
+        return logits.squeeze(-1)
+
+    def hidden(self, static: Tensor, candidates: Tensor) -> Tensor:
+        """Returns the last hidden layer, [b, n, hidden width]."""
         items = self.candidate(candidates).flatten(2)
         if self.static is not None:
             request = self.static(static).flatten(1)
             items = torch.cat([request[:, None].expand(-1, items.shape[1], -1), items], -1)
-        logits: Tensor = self.mlp(items)
-        return logits.squeeze(-1)
+        hidden: Tensor = self.mlp[:-1](items)
+        return hidden
