@@ -19,7 +19,7 @@ from degre_pipeline.reranker.configs import (
 CONFIG = EvaluationConfig(comparison_lists=100, bootstrap_samples=20)
 
 
-def judged(arm, seed, subject, judge, values, ranks) -> pd.DataFrame:
+def judged(arm, seed, subject, judge, values, ranks) -> pd.DataFrame:  # noqa: PLR0917 - a table
     facts = {"arm": arm, "seed": seed, "subject": subject, "judge": judge}
     return pd.DataFrame({**facts, "request_id": [7, 8], "value": values, "rank": ranks})
 
