@@ -54,10 +54,11 @@ def epoch_rows(
     Args:
         requests: Those of `request_id`, in its order.
         mined_by_epoch: `request_id` [r], `sequences` [epochs, r, t] and the miner's own `values` [epochs, r].
-        judges: All but the miner.
+        judges: All who have an opinion; the finished miner's is left out, for it is not its lists.
         config: Of the intervals.
     """
     sequences = mined_by_epoch["sequences"].long().transpose(0, 1)
     own = mined_by_epoch["values"].double().numpy().T
-    values = {MINER: own, **values_by_judge(requests, sequences, judges)}
+    others = [judge for judge in judges if judge.name != MINER]
+    values = {MINER: own, **values_by_judge(requests, sequences, others)}
     return rows_along("epoch", range(1, sequences.shape[1] + 1), values, config)

@@ -9,7 +9,7 @@ from torch import Tensor
 from degre_pipeline.judging import all_lists
 from degre_pipeline.judging.diagnostics.agreement import judge_agreement_rows
 from degre_pipeline.judging.diagnostics.distillation import distillation_rows
-from degre_pipeline.judging.diagnostics.mined import beam_size_rows, mine_with_beams
+from degre_pipeline.judging.diagnostics.mined import beam_size_rows, epoch_rows, mine_with_beams
 from degre_pipeline.judging.diagnostics.novelty import novelty_rows
 from degre_pipeline.judging.diagnostics.optimism import optimism_rows
 from degre_pipeline.judging.diagnostics.rows import table_of
@@ -156,23 +156,30 @@ def diagnose_models(
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
     click_truth: dict[str, Tensor],
+    mined_by_epoch: dict[str, Tensor],
     search: MiningConfig,
     diagnostics: DiagnosticsConfig,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
-    """Returns whom to believe about which lists, what each beam is worth, and what distillation loses."""
+    """Returns whom to believe about which lists, what beams and epochs are worth, what distillation loses."""
     for trained in (generator, mining_evaluator, external_evaluator):
         check_encoding(trained, request_tensors)
     rows = slice(0, diagnostics.requests)
     encoded = Requests.from_tensors(request_tensors)
     requests = encoded.with_ids(evaluated_lists["request_id"][rows])
-    device = choose_device(config.device)
-    judges = _judges(requests, mining_evaluator, external_evaluator, click_truth, config)
+    watched = encoded.with_ids(mined_by_epoch["request_id"]) if mined_by_epoch else None
+    device, models = choose_device(config.device), (mining_evaluator, external_evaluator)
+    judges = _judges(requests, *models, click_truth, config)
     mined = mine_with_beams(mining_evaluator, requests, diagnostics.beam_sizes, search)
     return table_of(
         [
             *judge_agreement_rows(requests, mined[max(mined)], judges, diagnostics.random_lists, config),
             *beam_size_rows(requests, mined, judges, config),
+            *(
+                epoch_rows(watched, mined_by_epoch, _judges(watched, *models, click_truth, config), config)
+                if watched
+                else []
+            ),
             *distillation_rows(
                 restore_generator(generator).to(device),
                 restore_evaluator(mining_evaluator, search.pessimism).to(device),

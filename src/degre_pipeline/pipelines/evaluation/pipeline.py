@@ -62,6 +62,7 @@ def create_pipeline() -> Pipeline:
                     "mining_evaluator",
                     "external_evaluator",
                     "click_truth",
+                    "mined_by_epoch",
                     "params:mining.search",
                     "params:evaluation.diagnostics",
                     settings,
