@@ -74,7 +74,7 @@ def optimism(diagnostics: pd.DataFrame) -> str | None:
                 style = {"color": JUDGE_COLOURS[judge], "linestyle": "-" if subject == "beam" else "--"}
                 _curve(panel, own, label=f"{SUBJECT_LABELS[subject]}, over {JUDGE_LABELS[judge]}", **style)
             _finish(panel, f"optimism {title}", xlabel, "clicks over the judge's")
-        legend_below(figure, axes)
+        legend_below(figure, axes, columns=2)
         return image_address(figure)
 
 

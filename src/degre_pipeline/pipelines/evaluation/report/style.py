@@ -69,11 +69,13 @@ def image_address(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Adds one legend for all panels under them, no wider than they are."""
+def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 0) -> None:
+    """Adds one legend for all panels under them, in so many columns; 0: as many as short labels allow."""
     entries: dict[str, Any] = {}
     for panel in axes:
         entries |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     if entries:
-        columns = 2 if len(axes) == 1 else 6
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+        fitting = 2 if len(axes) == 1 else 6
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside lower center", ncols=columns or fitting
+        )
