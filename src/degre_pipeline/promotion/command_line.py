@@ -20,7 +20,21 @@ class Place:
     tracking_uri: str
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _OneLine(click.Group):
+    """Says in one line what MLflow refuses, such as a user who may not move an alias."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from mlflow.exceptions import MlflowException
+
+            if isinstance(error, MlflowException):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Decide which registered version serves.
 
@@ -110,6 +124,7 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     """Returns a client of the project's MLflow and the name of the model."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default minutes, while a person waits
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
