@@ -155,6 +155,19 @@ def test_figures_are_metrics_of_the_run(finished_run: Path, first: Run) -> None:
             assert first.data.metrics[f"{row['judge']}.{row['subject']}.{row['metric']}"] == row["value"]
 
 
+def test_diagnostics_are_metrics_of_the_run(finished_run: Path, first: Run) -> None:
+    table = pd.read_parquet(finished_run / REPORTING / "evaluation/diagnostics.parquet")
+    whole = table[table["at"].isna()]
+    assert {"agreement", "optimism", "unlogged_next_item"} <= set(whole["diagnostic"])
+    for row in whole.to_dict("records"):
+        name = f"diagnostics.{row['diagnostic']}.{row['subject']}.{row['judge']}"
+        assert first.data.metrics[name] == row["value"]
+    curve = project_runs.client(finished_run).get_metric_history(
+        first.info.run_id, "diagnostics.optimism_by_epoch.beam.truth"
+    )
+    assert [point.step for point in curve] == [1, 2]
+
+
 def test_what_is_worth_keeping_is_an_artifact(finished_run: Path, first: Run) -> None:
     assert "index.html" in project_runs.artifacts(finished_run, first, "data_docs")
     assert {"metrics.json", "report.html"} <= project_runs.artifacts(finished_run, first, "reporting")

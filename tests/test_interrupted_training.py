@@ -18,6 +18,7 @@ from degre_pipeline.datasets.tensor_files import read_tensors
 pytestmark = pytest.mark.slow
 
 MODELS, TRAINING = "data/06_models/test", "data/08_reporting/test/training"
+MINED_BY_EPOCH = "data/07_model_output/test/mined_by_epoch.safetensors"
 CHECKPOINTS = f"{MODELS}/checkpoints"
 EVALUATORS = ("external_evaluator", "mining_evaluator")
 LONG = "epochs=8,patience=8,batch_size=16,checkpoint_every_steps=3"
@@ -129,6 +130,9 @@ def test_killed_evaluators_go_on_to_the_same_files(
     assert "resumed finished training of 8 epochs" in said
     assert "resumed in epoch" in said
     assert_same(uninterrupted, killed, EVALUATORS)
+    mined = [read_tensors(project / MINED_BY_EPOCH) for project in projects]
+    assert len(mined[0]["sequences"]) == 8
+    assert all(torch.equal(tensor, mined[1][name]) for name, tensor in mined[0].items())
 
 
 def test_a_killed_generator_goes_on_to_the_same_files(projects: tuple[Path, Path]) -> None:

@@ -15,6 +15,7 @@ DOCS = PROJECT / "docs"
 PAGES = (
     "explanation/method.md",
     "explanation/deviations.md",
+    "explanation/diagnostics.md",
     "reference/catalog.md",
     "reference/configuration.md",
 )

@@ -10,7 +10,7 @@ from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from degre_pipeline.hooks.artifacts import artifact_folder
 from degre_pipeline.hooks.closing_table import gate_line
 from degre_pipeline.hooks.flat_parameters import flatten, loggable, loggable_name
-from degre_pipeline.hooks.metrics import curves, lifts, results
+from degre_pipeline.hooks.metrics import curves, diagnoses, lifts, results
 from degre_pipeline.hooks.mlflow_run import with_locations
 from degre_pipeline.hooks.provenance import _git_state
 
@@ -50,6 +50,23 @@ def test_git_state_tells_a_changed_file(tmp_path_factory):
     assert len(clean["git_commit"]) == 40
     assert dirty["git_commit"] == clean["git_commit"]
     assert (clean["git_dirty"], dirty["git_dirty"]) == ("false", "true")
+
+
+def test_diagnostics_are_curves_over_their_places():
+    rows = pd.DataFrame(
+        [
+            ("optimism", "beam", "truth", None, 0.25),
+            ("optimism_by_slot", "beam", "truth", 1.0, 0.1),
+            ("optimism_by_slot", "beam", "truth", 2.0, 0.15),
+            ("agreement", "mined", "external-mining", None, None),
+        ],
+        columns=["diagnostic", "subject", "judge", "at", "value"],
+    )
+    assert list(diagnoses(rows)) == [
+        ("diagnostics.optimism.beam.truth", 0.25, 0),
+        ("diagnostics.optimism_by_slot.beam.truth", 0.1, 1),
+        ("diagnostics.optimism_by_slot.beam.truth", 0.15, 2),
+    ]
 
 
 def test_levels_and_lifts_are_named_after_arms_measure_and_group():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.checkpoints import State, identity_of
 from degre_pipeline.reranker.configs import TrainingConfig
+from degre_pipeline.reranker.epoch_records import EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.training import fit
 
@@ -62,7 +63,11 @@ class Training:
         self.make_evaluator, self.calls = make_evaluator, 0
 
     def run(
-        self, checkpoint: InMemory | None, config: TrainingConfig = CONFIG, killed_at: int | None = None
+        self,
+        checkpoint: InMemory | None,
+        config: TrainingConfig = CONFIG,
+        killed_at: int | None = None,
+        records: EpochRecords | None = None,
     ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
         """Returns weights and history without seconds; `killed_at` counts losses, validation's too."""
         self.calls = 0
@@ -74,7 +79,9 @@ class Training:
             return evaluator_loss(model, requests)
 
         model = self.make_evaluator(dropout=0.2, id_dropout=0.2).float()
-        history = fit(model, loss_of, self.learn, self.check, config, label="x", checkpoint=checkpoint)
+        history = fit(
+            model, loss_of, self.learn, self.check, config, label="x", records=records, checkpoint=checkpoint
+        )
         rows = [{name: value for name, value in row.items() if name != "seconds"} for row in history]
         return copy.deepcopy(model.state_dict()), rows
 
@@ -173,6 +180,45 @@ def test_the_uninterrupted_training_of_these_tests_stops_early_and_has_a_best_ep
 
     assert len(losses) > 3
     assert losses.index(min(losses)) < len(losses) - 1
+
+
+class TestRecords:
+    """What is mined after each epoch survives an interruption as the weights do."""
+
+    def run(
+        self,
+        training: Training,
+        checkpoint: InMemory | None,
+        beam_size: int = 2,
+        killed_at: int | None = None,
+    ) -> dict[str, Tensor]:
+        records = mined_each_epoch(training.check.select(slice(0, 5)), beam_size)
+        training.run(checkpoint, killed_at=killed_at, records=records)
+        return records.stacked()
+
+    def test_they_go_on_to_the_same_bits(self, training: Training, uninterrupted) -> None:
+        whole = self.run(training, None)
+        assert len(whole["values"]) == len(uninterrupted[1])
+        for killed_at in (3, EPOCH, EPOCH + 1, EPOCH + 7, 3 * EPOCH + 10):
+            checkpoint = InMemory()
+            with pytest.raises(Killed):
+                self.run(training, checkpoint, killed_at=killed_at)
+            resumed = self.run(training, checkpoint)
+            assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
+            assert resumed.keys() == whole.keys()
+
+    def test_they_change_nothing_and_are_found_when_finished(self, training: Training, uninterrupted) -> None:
+        checkpoint = InMemory()
+        records = mined_each_epoch(training.check, 2)
+        assert_same(training.run(checkpoint, records=records), uninterrupted)
+        again = mined_each_epoch(training.check, 2)
+        training.run(checkpoint, records=again)
+
+        assert training.calls == 0
+        assert torch.equal(again.stacked()["sequences"], records.stacked()["sequences"])
+
+    def test_nothing_is_stacked_before_the_first_epoch(self, training: Training) -> None:
+        assert mined_each_epoch(training.check, 2).stacked() == {}
 
 
 DATA = {"clicks": torch.zeros(3)}

@@ -15,6 +15,7 @@ from .flat_parameters import loggable_name
 
 HISTORY_SUFFIX = "_history"
 METRICS_DATASET = "metrics"
+DIAGNOSTICS_DATASET = "diagnostics"
 LIFTS_DATASET = "online_lifts"
 _METRICS_PER_CALL = 1000
 
@@ -25,6 +26,8 @@ class MetricsHook:
     - a saved dataset `<name>_history` (a DataFrame with a column `epoch`): the curve `<name>.<column>` of
       every other numeric column, one step an epoch;
     - the saved dataset `metrics` (rows with subject, judge, metric, value): `<judge>.<subject>.<metric>`;
+    - the saved dataset `diagnostics`: `diagnostics.<diagnostic>.<subject>.<judge>`; where it has places
+      (tenths, slots, beam sizes, epochs) a curve whose steps they are;
     - the saved dataset `online_lifts`: `online.<subject>.<measure>` of levels, and of lifts
       `online.<subject>_over_<against>.<measure>`; each followed by its group, where it is not everybody's;
     - `seconds.<node>`: from the start of a node to the end of saving its last output.
@@ -58,6 +61,8 @@ class MetricsHook:
             _log(curves(dataset_name.removesuffix(HISTORY_SUFFIX), data))
         elif dataset_name == METRICS_DATASET:
             _log(results(data))
+        elif dataset_name == DIAGNOSTICS_DATASET:
+            _log(diagnoses(data))
         elif dataset_name == LIFTS_DATASET:
             _log(lifts(data))
 
@@ -102,6 +107,13 @@ def results(
     for row in rows:
         if row["value"] is not None and not math.isnan(row["value"]):
             yield f"{row['judge']}.{row['subject']}.{row['metric']}", float(row["value"]), 0
+
+
+def diagnoses(diagnostics: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
+    """Yield metric name, value and place of every row, step 0 where it has none; without missing values."""
+    for row in diagnostics[diagnostics["value"].notna()].to_dict("records"):
+        name = ".".join(["diagnostics", row["diagnostic"], row["subject"], row["judge"]])
+        yield name, float(row["value"]), 0 if pd.isna(row["at"]) else int(row["at"])
 
 
 def lifts(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float, int]]:

@@ -23,12 +23,7 @@ def judge_subjects(
     stacked = torch.stack(list(lists.values()), 1)
     frames = []
     for judge in judges:
-        values = np.concatenate(
-            [
-                judge.prefix_values(requests.select(rows), stacked[rows])
-                for rows in torch.arange(len(requests)).split(batch_size)
-            ]
-        )
+        values = prefix_values(judge, requests, stacked, batch_size)
         for position, subject in enumerate(lists):
             frames.append(
                 pd.DataFrame(
@@ -42,6 +37,16 @@ def judge_subjects(
                 )
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def prefix_values(judge: Judge, requests: Requests, sequences: Tensor, batch_size: int) -> Values:
+    """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]; so many requests at once."""
+    return np.concatenate(
+        [
+            judge.prefix_values(requests.select(rows), sequences[rows])
+            for rows in torch.arange(len(requests)).split(batch_size)
+        ]
+    )
 
 
 def add_truth(judgements: pd.DataFrame, optimum: Optimum | None) -> pd.DataFrame:

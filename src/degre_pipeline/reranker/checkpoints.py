@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.configs import TrainingConfig
 from degre_pipeline.reranker.distributed import from_first, gathered, rank, ranks
+from degre_pipeline.reranker.epoch_records import EpochRecords
 from degre_pipeline.reranker.fingerprints import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,12 @@ class Parts:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     device: torch.device
+    records: EpochRecords | None = None
+
+    def record(self) -> None:
+        """Records what is found of the model as it is now, in place."""
+        if self.records:
+            self.records.add(self.model)
 
 
 def identity_of(
@@ -142,7 +149,8 @@ def keep(checkpoint: Checkpoint | None, course: Course, parts: Parts) -> None:
         return
     state = _finished(course) if course.finished else _under_way(course, parts)
     if rank() == 0:
-        checkpoint.save(state)
+        recorded = _under("records", parts.records.stacked()) if parts.records else {}
+        checkpoint.save(State({**state.tensors, **recorded}, state.facts))
 
 
 def take_up(checkpoint: Checkpoint | None, course: Course, parts: Parts, *, label: str) -> None:
@@ -154,6 +162,8 @@ def take_up(checkpoint: Checkpoint | None, course: Course, parts: Parts, *, labe
     course.history = state.facts["history"]
     course.best_weights = _below("best", state.tensors)
     course.finished = state.facts["finished"]
+    if parts.records:
+        parts.records.put_back(_below("records", state.tensors))
     if course.finished:
         logger.info("%s: resumed finished training of %d epochs", label, len(course.history))
         return

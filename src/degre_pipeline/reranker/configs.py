@@ -209,6 +209,26 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class EpochMiningConfig:
+    """What the mining evaluator mines after each epoch of its training, so that its optimism can be followed.
+
+    Attributes:
+        requests: Validation requests of its own that are searched, drawn at random; 0: none.
+        beam_size: B.
+        seed: Of the draw.
+    """
+
+    requests: int = 0
+    beam_size: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        require(self.requests >= 0, "requests", self.requests, "0 (none) or more")
+        require(1 <= self.beam_size <= 10_000, "beam_size", self.beam_size, "1 to 10,000")
+
+
+@dataclass(frozen=True)
 class MiningConfig:
     """How lookahead sequences are mined.
 

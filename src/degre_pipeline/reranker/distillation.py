@@ -14,13 +14,14 @@ from degre_pipeline.reranker.configs import (
     TrainedWeights,
     TrainingConfig,
 )
+from degre_pipeline.reranker.distillation_gap import best_completions
 from degre_pipeline.reranker.fingerprints import fingerprint
 from degre_pipeline.reranker.models.builders import restore_evaluator, start_from_evaluator, store
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.search import beam_search, extension_values
+from degre_pipeline.reranker.search import extension_values
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 
 
@@ -116,12 +117,9 @@ def with_own_prefixes(
     for batch in tqdm(list(mined.requests.batches(batch_size)), desc="own prefixes", mininterval=1.0):
         requests = batch.to(device)
         own = generator.greedy_decode(requests.static, requests.candidates, requests.mask)[0]
-        completed = [
-            beam_search(evaluator, requests, beam_size=beam_size, given=own[:, :slot]).sequences[:, 0, slot]
-            for slot in range(own.shape[1])
-        ]
+        completed = best_completions(evaluator, requests, own, beam_size=beam_size)
         sequences.append(own.cpu())
-        targets.append(torch.stack(completed, 1).cpu())
+        targets.append(completed.next_items.cpu())
         steps.append(extension_values(evaluator, requests, own[:, None])[:, 0].float().cpu())
     kind = mined.sequences.dtype
     return replace(

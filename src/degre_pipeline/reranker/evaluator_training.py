@@ -7,6 +7,7 @@ from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.calibration import calibrate
 from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
 from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.epoch_records import EpochRecords
 from degre_pipeline.reranker.models.builders import build_evaluator, store
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.objectives import evaluator_loss
@@ -24,6 +25,7 @@ def train_evaluator(
     name: str,
     encoding: str = "",
     calibration: bool = False,
+    records: EpochRecords | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, History]:
     """Returns the evaluator with the best loss on held-out lists, and its training history.
@@ -37,12 +39,15 @@ def train_evaluator(
         name: Of the training: on the progress bar and among the checkpoints.
         encoding: Identity of the feature space, stored with the weights.
         calibration: Whether each member is calibrated after training.
+        records: Filled in place with what they find of the evaluator after each epoch, before calibration.
         checkpoints: Where an interrupted training is continued from, and a finished one found.
     """
     device, list_length = choose_device(training.device), learn.list_length
     with seeded(training.seed):
         members = [build_evaluator(sizes, list_length, config) for _ in range(config.members)]
     settings = {"model": asdict(config), "feature_space": encoding}
+    if records:
+        settings["records"] = dict(records.settings)
     identity = identity_of(training, device, settings, learn.to_tensors(), check.to_tensors())
     together = MembersInOnePass(members) if len(members) > 1 else None
     history = fit(
@@ -52,6 +57,7 @@ def train_evaluator(
         check,
         training,
         label=name.replace("_", " "),
+        records=records,
         checkpoint=checkpoints.of(name, identity) if checkpoints else None,
         clip=together.clip_gradients if together else None,
     )

@@ -23,6 +23,7 @@ from degre_pipeline.reranker.distributed import (
     replicated,
     summed,
 )
+from degre_pipeline.reranker.epoch_records import EpochRecords
 
 
 class Examples(Protocol):
@@ -58,6 +59,7 @@ def fit(
     *,
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None = None,
+    records: EpochRecords | None = None,
     checkpoint: Checkpoint | None = None,
     clip: Callable[[float], object] | None = None,
 ) -> History:
@@ -71,6 +73,7 @@ def fit(
         config: Epochs, rate, device and so on.
         label: Name on the progress bar.
         measure: Further figures of the model after each epoch.
+        records: Filled in place with what they find of the model after each epoch.
         clip: Limits the gradients to a norm; by default that of all parameters together.
         checkpoint: Where the state of this training is kept. What is found there is continued to the same
             weights and history as without the interruption, or, if it had finished, not done again.
@@ -90,6 +93,7 @@ def fit(
             config,
             label=label,
             measure=measure,
+            records=records,
             checkpoint=kept,
             clip=clip or (lambda most: nn.utils.clip_grad_norm_(model.parameters(), most)),
         )
@@ -112,6 +116,7 @@ def _run(
     *,
     label: str,
     measure: Callable[[nn.Module], dict[str, float]] | None,
+    records: EpochRecords | None,
     checkpoint: Checkpoint | None,
     clip: Callable[[float], object],
 ) -> History:
@@ -129,7 +134,10 @@ def _run(
         fused=True,
     )
     schedule = _schedule(optimizer, config, steps)
-    parts, course = Parts(model, optimizer, schedule, device), Course.start(order.get_state(), device)
+    parts, course = (
+        Parts(model, optimizer, schedule, device, records),
+        Course.start(order.get_state(), device),
+    )
     take_up(checkpoint, course, parts, label=label)
     progress = tqdm(
         total=steps * config.epochs,
@@ -178,6 +186,7 @@ def _run(
             **(measure(model) if measure else {}),
         }
         course.history.append(row)
+        parts.record()
         progress.set_postfix(
             epoch=course.epoch, train=f"{row['training_loss']:.4f}", valid=f"{validation_loss:.4f}"
         )

@@ -134,6 +134,34 @@ def examples(judge: str, title: str = "Alpha") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*FIXED_COLUMNS, "title", "price"])
 
 
+def diagnostics(judges: tuple[str, ...]) -> pd.DataFrame:
+    places = {
+        "optimism_by_decile": range(1, 11),
+        "optimism_by_slot": (1, 2),
+        "optimism_by_beam_size": (1, 2, 4),
+        "value_by_beam_size": (1, 2, 4),
+        "optimism_by_epoch": (1, 2),
+        "value_by_epoch": (1, 2),
+    }
+    rows: list[tuple[str, str, str, float, float]] = []
+    for judge in (judge for judge in judges if judge != "mining"):
+        for subject, utility in UTILITY.items():
+            rows.append(("optimism", subject, judge, np.nan, utility / 10))
+            rows.append(("optimism_share", subject, judge, np.nan, 0.1))
+        rows += [(name, "beam", judge, at, at / 10) for name, own in places.items() for at in own]
+        rows += [
+            ("agreement", kind, f"{judge}-mining", np.nan, 0.5) for kind in ("random", "mined", "exposed")
+        ]
+    rows += [("value_by_epoch", "beam", "mining", at, at / 5) for at in (1, 2)]
+    for subject in UTILITY:
+        rows += [(f"unlogged_{n}", subject, "log", np.nan, 0.3) for n in ("item_in_slot", "next_item")]
+    for prefix in ("teachers_prefix", "own_prefix"):
+        rows += [("choice_agreement", prefix, "mining", at, 0.9) for at in (1, 2)]
+    rows += [("value_lost", "own_prefix", "mining", at, 0.01) for at in (1, 2)]
+    table = pd.DataFrame(rows, columns=["diagnostic", "subject", "judge", "at", "value"])
+    return table.assign(low=table["value"] - 0.05, high=table["value"] + 0.05)
+
+
 def data(judges: tuple[str, ...]) -> ReportData:
     return ReportData(
         metrics=metric_rows(judges),
@@ -154,6 +182,7 @@ def data(judges: tuple[str, ...]) -> ReportData:
         judge_agreement=pd.DataFrame(
             {"request_id": [1, 2], "judges": "external-mining", "rank_correlation": [0.6, 0.7]}
         ),
+        diagnostics=diagnostics(judges),
     )
 
 
@@ -198,6 +227,27 @@ def test_the_other_tables_hold_their_figures(page: Page) -> None:
     assert page.rows_of("external evaluator and mining evaluator") == [["0.654 [0.554, 0.754]"]]
     assert page.rows_of("train") == [["0.634", "0.745", "23,456"]]
     assert [row[0] for row in page.rows if row[0] in ("train", "test")] == ["train", "test"]
+
+
+def test_optimism_stands_beside_the_judges_that_it_is_over(page: Page) -> None:
+    by_judge = ["+0.150 [+0.100, +0.200]", "+10.0%"]
+    assert by_judge * 2 in page.rows_of("beam search")
+    assert "over truth" in page.text
+
+
+def test_diagnostics_without_epochs_and_intervals_are_drawn(with_truth: ReportData) -> None:
+    found = with_truth.diagnostics.assign(low=np.nan, high=np.nan)
+    without = found[~found["diagnostic"].str.endswith("_by_epoch")]
+    page = Page(render_report(replace(with_truth, diagnostics=without), CONFIG, "today"))
+    assert sum(address.startswith("data:") for address in page.addresses) == 13
+    assert "by epoch" not in " ".join(page.text.split())
+    assert "nan" not in page.text.lower().split()
+
+
+def test_without_diagnostics_nothing_is_drawn_of_them(with_truth: ReportData) -> None:
+    nothing = with_truth.diagnostics.iloc[:0]
+    page = Page(render_report(replace(with_truth, diagnostics=nothing), CONFIG, "today"))
+    assert sum(address.startswith("data:") for address in page.addresses) == 8
 
 
 def test_the_verdicts_of_truth_and_external_evaluator_come_first(page: Page) -> None:
@@ -276,7 +326,7 @@ def test_unknown_values_are_written_as_missing(with_truth: ReportData) -> None:
     assert page.rows_of("test") == [["-", "0.723", "12,345"]]
     assert "Beam search: better for -" in page.text
     assert (
-        sum(address.startswith("data:") for address in page.addresses) == 7
+        sum(address.startswith("data:") for address in page.addresses) == 13
     )  # no agreement with the teacher
 
 
@@ -301,7 +351,7 @@ def test_the_page_needs_nothing_but_itself(html: str, page: Page) -> None:
 
 def test_every_picture_is_a_drawing(page: Page) -> None:
     pictures = [address for address in page.addresses if address.startswith("data:")]
-    assert len(pictures) == len(set(pictures)) == 8
+    assert len(pictures) == len(set(pictures)) == 14
     for picture in pictures:
         drawing = ElementTree.fromstring(base64.b64decode(picture.split(",")[1]))
         assert drawing.tag == "{http://www.w3.org/2000/svg}svg"

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.configs import EpochMiningConfig, EvaluatorConfig, TrainedWeights, TrainingConfig
 from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.training import NotANumberError
 
 MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16)
@@ -39,9 +40,10 @@ def external(shop_data: Data) -> TrainedWeights:
 
 
 def test_an_evaluator_and_its_history_come_back(shop_data: Data) -> None:
-    trained, history = train_mining_evaluator(*shop_data, MODEL, TRAINING)
+    trained, history, mined = train_mining_evaluator(*shop_data, MODEL, TRAINING)
     requests = Requests.from_tensors(shop_data[0])
 
+    assert mined == {}
     assert list(history["epoch"]) == [1, 2]
     assert history["validation_loss"].iloc[1] < history["validation_loss"].iloc[0]
     assert restore_evaluator(trained)(requests.static, requests.candidates[:, :4]).shape == (1250, 4, 4)
@@ -87,3 +89,34 @@ def test_lists_without_clicks_can_be_left_out(shop_data: Data) -> None:
     assert 0 < len(clicked) < len(tensors["clicks"])
     assert same(left_out, train_mining_evaluator(clicked.to_tensors(), space, MODEL, TRAINING)[0])
     assert not same(left_out, train_mining_evaluator(tensors, space, MODEL, TRAINING)[0])
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_each_epochs_evaluator_mines_and_changes_nothing(shop_data: Data, members: int) -> None:
+    config = replace(MODEL, members=members)
+    watch = EpochMiningConfig(requests=9, beam_size=3)
+    trained, _, mined = train_mining_evaluator(*shop_data, config, TRAINING, epoch_mining=watch)
+    requests = Requests.from_tensors(shop_data[0]).with_ids(mined["request_id"])
+    found = beam_search(restore_evaluator(trained), requests, beam_size=3)  # the last epoch was the best
+
+    assert same(trained, train_mining_evaluator(*shop_data, config, TRAINING)[0])
+    assert (requests.split == 1).all()
+    assert (requests.role == 0).all()
+    assert mined["sequences"].shape == (2, 9, 4)
+    assert torch.equal(mined["sequences"][1], found.sequences[:, 0].int())
+    torch.testing.assert_close(mined["values"][1], found.values[:, 0], atol=1e-5, rtol=0)
+    assert not torch.equal(mined["values"][0], mined["values"][1])
+
+
+def test_no_more_requests_are_watched_than_there_are(shop_data: Data) -> None:
+    watch = EpochMiningConfig(requests=10_000, beam_size=1)
+    training = replace(TRAINING, epochs=1)
+    mined = train_mining_evaluator(*shop_data, MODEL, training, epoch_mining=watch)[2]
+    held_out = Requests.from_tensors(shop_data[0]).of("validation", "mining")
+    assert torch.equal(mined["request_id"], held_out.request_id)
+
+
+@pytest.mark.parametrize(("name", "value"), [("requests", -1), ("beam_size", 0), ("beam_size", 10_001)])
+def test_settings_of_epoch_mining_are_checked(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}; allowed"):
+        EpochMiningConfig(**{name: value})

@@ -7,6 +7,13 @@ import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.judging import all_lists
+from degre_pipeline.judging.diagnostics.agreement import judge_agreement_rows
+from degre_pipeline.judging.diagnostics.distillation import distillation_rows
+from degre_pipeline.judging.diagnostics.mined import beam_size_rows, epoch_rows, mine_with_beams
+from degre_pipeline.judging.diagnostics.novelty import novelty_rows
+from degre_pipeline.judging.diagnostics.optimism import optimism_rows
+from degre_pipeline.judging.diagnostics.rows import table_of
+from degre_pipeline.judging.diagnostics.settings import DiagnosticsConfig
 from degre_pipeline.judging.judgements import add_ranks, add_truth, judge_subjects
 from degre_pipeline.judging.judges import (
     EvaluatorJudge,
@@ -70,16 +77,27 @@ def judge_lists(
         check_encoding(trained, request_tensors)
     requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
     truth = truth_or_none(click_truth, requests)
-    device = choose_device(config.device)
-    judges: list[Judge] = [
-        EvaluatorJudge("external", restore_evaluator(external_evaluator).to(device)),
-        EvaluatorJudge("mining", restore_evaluator(mining_evaluator).to(device)),
-        *([TruthJudge(truth)] if truth else []),
-    ]
+    judges = _judges(requests, mining_evaluator, external_evaluator, click_truth, config)
     lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
     judgements = judge_subjects(requests, lists, judges, config.batch_size)
     optimum = true_optimum(truth, requests.list_length) if truth else None
     return add_ranks(add_truth(judgements, optimum), requests, judges, config)
+
+
+def _judges(
+    requests: Requests,
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> list[Judge]:
+    """Returns all who can value lists of the requests; the truth where it is known."""
+    device, truth = choose_device(config.device), truth_or_none(click_truth, requests)
+    return [
+        EvaluatorJudge("external", restore_evaluator(external_evaluator).to(device)),
+        EvaluatorJudge("mining", restore_evaluator(mining_evaluator).to(device)),
+        *([TruthJudge(truth)] if truth else []),
+    ]
 
 
 def compare_with_all_lists(
@@ -131,6 +149,62 @@ def measure_evaluators(
     return rows, calibration_table(levels, requests)
 
 
+def diagnose_models(
+    request_tensors: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
+    generator: TrainedWeights,
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    mined_by_epoch: dict[str, Tensor],
+    search: MiningConfig,
+    diagnostics: DiagnosticsConfig,
+    config: EvaluationConfig,
+) -> pd.DataFrame:
+    """Returns whom to believe about which lists, what beams and epochs are worth, what distillation loses."""
+    for trained in (generator, mining_evaluator, external_evaluator):
+        check_encoding(trained, request_tensors)
+    rows = slice(0, diagnostics.requests)
+    encoded = Requests.from_tensors(request_tensors)
+    requests = encoded.with_ids(evaluated_lists["request_id"][rows])
+    watched = encoded.with_ids(mined_by_epoch["request_id"]) if mined_by_epoch else None
+    device, models = choose_device(config.device), (mining_evaluator, external_evaluator)
+    judges = _judges(requests, *models, click_truth, config)
+    mined = mine_with_beams(mining_evaluator, requests, diagnostics.beam_sizes, search)
+    return table_of(
+        [
+            *judge_agreement_rows(requests, mined[max(mined)], judges, diagnostics.random_lists, config),
+            *beam_size_rows(requests, mined, judges, config),
+            *(
+                epoch_rows(watched, mined_by_epoch, _judges(watched, *models, click_truth, config), config)
+                if watched
+                else []
+            ),
+            *distillation_rows(
+                restore_generator(generator).to(device),
+                restore_evaluator(mining_evaluator, search.pessimism).to(device),
+                requests,
+                teacher=evaluated_lists["beam"][rows],
+                own=evaluated_lists["generator"][rows],
+                search=search,
+                config=config,
+            ),
+        ]
+    )
+
+
+def diagnose(
+    lists: pd.DataFrame,
+    evaluated_lists: dict[str, Tensor],
+    list_judgements: pd.DataFrame,
+    model_diagnostics: pd.DataFrame,
+    config: EvaluationConfig,
+) -> pd.DataFrame:
+    """Returns all diagnostics: those of models, the miner's optimism, and how far lists lie from the log."""
+    rows = [*optimism_rows(list_judgements, config), *novelty_rows(lists, evaluated_lists, config)]
+    return pd.concat([model_diagnostics, table_of(rows)], ignore_index=True)
+
+
 def summarise_evaluation(
     list_judgements: pd.DataFrame,
     exact_judgements: pd.DataFrame,
@@ -175,6 +249,7 @@ def write_report(
     example_lists: pd.DataFrame,
     ranking_score_quality: pd.DataFrame,
     judge_agreement: pd.DataFrame,
+    diagnostics: pd.DataFrame,
     config: EvaluationConfig,
     run_date: str,
 ) -> str:
@@ -192,5 +267,6 @@ def write_report(
         example_lists=example_lists,
         ranking_score_quality=ranking_score_quality,
         judge_agreement=judge_agreement,
+        diagnostics=diagnostics,
     )
     return render_report(data, config, str(run_date))

@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from .nodes import (
     compare_with_all_lists,
+    diagnose,
+    diagnose_models,
     judge_lists,
     measure_evaluators,
     pick_examples,
@@ -51,6 +53,29 @@ def create_pipeline() -> Pipeline:
                 outputs=["evaluator_quality", "evaluator_calibration"],
             ),
             Node(
+                diagnose_models,
+                name="diagnose_models",
+                inputs=[
+                    "request_tensors",
+                    "evaluated_lists",
+                    "generator",
+                    "mining_evaluator",
+                    "external_evaluator",
+                    "click_truth",
+                    "mined_by_epoch",
+                    "params:mining.search",
+                    "params:evaluation.diagnostics",
+                    settings,
+                ],
+                outputs="model_diagnostics",
+            ),
+            Node(
+                diagnose,
+                name="diagnose",
+                inputs=["lists", "evaluated_lists", "list_judgements", "model_diagnostics", settings],
+                outputs="diagnostics",
+            ),
+            Node(
                 summarise_evaluation,
                 name="summarise_evaluation",
                 inputs=[
@@ -81,6 +106,7 @@ def create_pipeline() -> Pipeline:
                     "example_lists",
                     "ranking_score_quality",
                     "judge_agreement",
+                    "diagnostics",
                     settings,
                     "params:run_date",
                 ],

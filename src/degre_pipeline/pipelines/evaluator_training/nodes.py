@@ -4,14 +4,24 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig, require
+from degre_pipeline.reranker.configs import (
+    EpochMiningConfig,
+    EvaluatorConfig,
+    TrainedWeights,
+    TrainingConfig,
+    require,
+)
+from degre_pipeline.reranker.epoch_records import EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
+
+NOTHING_MINED = EpochMiningConfig(requests=0)
 
 
 def train_mining_evaluator(
@@ -22,12 +32,15 @@ def train_mining_evaluator(
     lists_without_clicks: bool = True,
     calibration: bool = False,
     checkpoints: Checkpoints | None = None,
-) -> tuple[TrainedWeights, pd.DataFrame]:
-    """Returns the evaluator that guides the search, and its training history.
+    epoch_mining: EpochMiningConfig = NOTHING_MINED,
+) -> tuple[TrainedWeights, pd.DataFrame, dict[str, Tensor]]:
+    """Returns the evaluator that guides the search, its training history, and what it mined after each epoch.
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
+    What was mined is `request_id` [r] and, by epoch, `sequences` [epochs, r, L] and `values` [epochs, r].
     """
-    return _train(
+    records = _epoch_records(Requests.from_tensors(request_tensors), epoch_mining)
+    trained, history = _train(
         "mining",
         request_tensors,
         feature_space,
@@ -36,7 +49,9 @@ def train_mining_evaluator(
         checkpoints,
         lists_without_clicks=lists_without_clicks,
         calibration=calibration,
+        records=records,
     )
+    return trained, history, _mined(records)
 
 
 def train_external_evaluator(
@@ -74,6 +89,7 @@ def _train(
     *,
     lists_without_clicks: bool,
     calibration: bool,
+    records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     requests = Requests.from_tensors(request_tensors)
     if not lists_without_clicks:
@@ -87,6 +103,21 @@ def _train(
         name=f"{role}_evaluator",
         encoding=encoding_of(request_tensors),
         calibration=calibration,
+        records=records,
         checkpoints=checkpoints,
     )
     return trained, pd.DataFrame(history)
+
+
+def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:
+    if not config.requests:
+        return None
+    held_out = requests.of("validation", "mining")
+    order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(config.seed))
+    return mined_each_epoch(held_out.select(order[: config.requests].sort().values), config.beam_size)
+
+
+def _mined(records: EpochRecords | None) -> dict[str, Tensor]:
+    if records is None:
+        return {}
+    return {"request_id": torch.tensor(records.settings["requests"]), **records.stacked()}

@@ -20,8 +20,14 @@ def create_pipeline() -> Pipeline:
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",
-                inputs=[*shared, without_clicks, calibration, "training_checkpoints"],
-                outputs=["mining_evaluator", "mining_evaluator_history"],
+                inputs=[
+                    *shared,
+                    without_clicks,
+                    calibration,
+                    "training_checkpoints",
+                    "params:evaluator_training.epoch_mining",
+                ],
+                outputs=["mining_evaluator", "mining_evaluator_history", "mined_by_epoch"],
             ),
             Node(
                 train_external_evaluator,

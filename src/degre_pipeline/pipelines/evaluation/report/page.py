@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 
 from degre_pipeline.pipelines.evaluation.examples import value_judge
-from degre_pipeline.pipelines.evaluation.report import list_figures, model_figures, tables
+from degre_pipeline.pipelines.evaluation.report import (
+    diagnostic_figures,
+    list_figures,
+    model_figures,
+    tables,
+)
 from degre_pipeline.pipelines.evaluation.report.example_cards import examples_of
 from degre_pipeline.pipelines.evaluation.report.numbers import (
     JUDGE_LABELS,
@@ -37,6 +42,7 @@ class ReportData:
     example_lists: pd.DataFrame
     ranking_score_quality: pd.DataFrame
     judge_agreement: pd.DataFrame
+    diagnostics: pd.DataFrame
 
 
 def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> str:
@@ -58,6 +64,7 @@ def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> 
         **_tables(estimates, data),
         **_list_figures(estimates, data),
         **_model_figures(data),
+        **diagnostic_figures.all_figures(data.diagnostics),
         examples=examples_of(data.example_lists),
     )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
@@ -79,6 +86,7 @@ def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table | 
         "exact_table": tables.exact_table(estimates),
         "distillation_table": tables.distillation_table(estimates),
         "quality_table": tables.quality_table(estimates),
+        "optimism_table": tables.optimism_table(data.diagnostics),
         "agreement_table": tables.agreement_table(estimates),
         "ranking_score_table": tables.ranking_score_table(data.ranking_score_quality),
     }

@@ -19,6 +19,7 @@ SUBJECT_COLOURS = {
     "random": "#C3CAD1",
 }
 MODEL_COLOURS = {"mining_evaluator": "#CC79A7", "external_evaluator": "#0072B2", "true_model": "#009E73"}
+JUDGE_COLOURS = {"truth": "#009E73", "external": "#0072B2", "mining": "#CC79A7"}
 OBSERVED_COLOUR = "#1F2933"
 MUTED_COLOUR = "#9AA5B1"
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9

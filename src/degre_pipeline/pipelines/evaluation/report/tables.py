@@ -200,6 +200,31 @@ def agreement_table(estimates: Estimates) -> Table:
     return Table("judges", ["rank correlation"], rows)
 
 
+def optimism_table(diagnostics: pd.DataFrame) -> Table:
+    """Returns how much more the miner expects of every subject's lists than each other judge, in clicks."""
+    found = {
+        (str(one["diagnostic"]), str(one["subject"]), str(one["judge"])): Estimate(
+            float(one["value"]), float(one["low"]), float(one["high"])
+        )
+        for one in diagnostics[diagnostics["at"].isna()].to_dict("records")
+    }
+    judges = [judge for judge in JUDGE_LABELS if ("optimism", "beam", judge) in found]
+    rows = [
+        Row(label, [cell for judge in judges for cell in _optimism(found, subject, judge)])
+        for subject, label in SUBJECT_LABELS.items()
+    ]
+    groups = [(f"over {JUDGE_LABELS[judge]}", 2) for judge in judges]
+    return Table("list", ["clicks a list", "share"] * len(judges), rows, groups)
+
+
+def _optimism(found: Estimates, subject: str, judge: str) -> list[Cell]:
+    share = found.get(("optimism_share", subject, judge))
+    return [
+        _cell(found.get(("optimism", subject, judge)), signed=True),
+        Cell(percentage(share.value, 1, signed=True) if share is not None else MISSING),
+    ]
+
+
 def ranking_score_table(quality: pd.DataFrame) -> Table:
     """Returns the AUC of the ranking score by split."""
     order = {"train": 0, "validation": 1, "test": 2}

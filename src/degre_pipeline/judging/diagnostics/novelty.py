@@ -1,0 +1,55 @@
+"""How far lists lie from logged ones: what of them was never logged together."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from degre_pipeline.judging.diagnostics.rows import Row, estimated
+from degre_pipeline.judging.subjects import SUBJECTS
+from degre_pipeline.reranker.configs import EvaluationConfig
+
+PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
+"""What may have been logged together, by the name of the share that was not."""
+JUDGE = "log"
+
+
+def novelty_rows(
+    lists: pd.DataFrame, evaluated_lists: Mapping[str, Tensor], config: EvaluationConfig
+) -> list[Row]:
+    """Returns the shares of pairs in every subject's lists that no list taught the mining evaluator.
+
+    Pairs are an item and its slot, and an item and the one that follows; logged are those of the training
+    lists of the mining role.
+
+    Args:
+        lists: The table of that name.
+        evaluated_lists: `request_id` [b], and candidate indices by subject, [b, t]; -1 at the end.
+        config: Of the intervals.
+    """
+    taught = lists[(lists["split"] == "train") & (lists["role"] == "mining")]
+    logged = _placed(taught["candidate_item_ids"], taught["exposed_indices"])
+    shown = lists.set_index("request_id")["candidate_item_ids"][evaluated_lists["request_id"].tolist()]
+    rows: list[Row] = []
+    for subject in SUBJECTS:
+        placed = _placed(shown, [own[own >= 0] for own in evaluated_lists[subject].numpy()])
+        for diagnostic, pair in PAIRS.items():
+            unlogged = _share_unlogged(placed[["row", *pair]].dropna(), logged[pair].dropna(), pair)
+            rows += estimated(diagnostic, subject, JUDGE, unlogged, config)
+    return rows
+
+
+def _placed(item_ids: Iterable[np.ndarray], indices: Iterable[np.ndarray]) -> pd.DataFrame:
+    """Returns row, slot, item and next_item of every placed item; the last of a list has no next one."""
+    chosen = [items[own] for items, own in zip(item_ids, indices, strict=True)]
+    rows = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    placed = pd.DataFrame({"row": rows, "item": np.concatenate(chosen)})
+    by_row = placed.groupby("row")
+    return placed.assign(slot=by_row.cumcount() + 1, next_item=by_row["item"].shift(-1))
+
+
+def _share_unlogged(placed: pd.DataFrame, logged: pd.DataFrame, pair: list[str]) -> np.ndarray:
+    """Returns the share of each row's pairs that are not among the logged ones."""
+    known = pd.MultiIndex.from_frame(placed[pair]).isin(pd.MultiIndex.from_frame(logged.drop_duplicates()))
+    return pd.Series(~known, dtype=float).groupby(placed["row"].to_numpy()).mean().to_numpy()

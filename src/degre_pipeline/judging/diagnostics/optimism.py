@@ -1,0 +1,58 @@
+"""How much more the miner expects of lists than judges that had no say in them."""
+
+import numpy as np
+import pandas as pd
+
+from degre_pipeline.judging.diagnostics.rows import MINER, Row, estimated, row
+from degre_pipeline.judging.judges import Values
+from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.metrics import Estimate
+
+DECILES = 10
+IN_DETAIL = ("beam", "exposed")
+"""Mined lists, and beside them those that the miner learned from the like of."""
+
+
+def optimism_rows(judgements: pd.DataFrame, config: EvaluationConfig) -> list[Row]:
+    """Returns the miner's value less each other judge's: of all lists, by decile of it and by slot.
+
+    Args:
+        judgements: request_id, subject, judge, value and slot_values of every list.
+        config: Of the intervals.
+    Returns: `optimism` in clicks a list, `optimism_share` of what the judge expects; in detail, for the
+        subjects `IN_DETAIL`, `optimism_by_decile` from the lowest values and `optimism_by_slot`.
+    """
+    others = [judge for judge in judgements["judge"].unique() if judge != MINER]
+    rows: list[Row] = []
+    for subject, own in judgements.sort_values("request_id").groupby("subject", sort=False):
+        by_judge = dict(list(own.groupby("judge")))
+        for judge in others:
+            rows += _of_lists(str(subject), judge, by_judge[MINER], by_judge[judge], config)
+    return rows
+
+
+def _of_lists(
+    subject: str, judge: str, mining: pd.DataFrame, judged: pd.DataFrame, config: EvaluationConfig
+) -> list[Row]:
+    expected, value = (part["value"].to_numpy(float) for part in (mining, judged))
+    above = expected - value
+    rows = estimated("optimism", subject, judge, above, config)
+    if value.mean() > 0:
+        share = Estimate(float(above.mean() / value.mean()), np.nan, np.nan)
+        rows.append(row("optimism_share", subject, judge, share))
+    if subject in IN_DETAIL:
+        for at, group in enumerate(deciles(expected), start=1):
+            rows += estimated("optimism_by_decile", subject, judge, above[group], config, at=at)
+        slots = _slot_values(mining) - _slot_values(judged)
+        for at, values in enumerate(slots.T, start=1):
+            rows += estimated("optimism_by_slot", subject, judge, values, config, at=at)
+    return rows
+
+
+def deciles(values: Values) -> list[np.ndarray]:
+    """Returns the positions of ten groups of equal size, the lowest values first; fewer of fewer values."""
+    return np.array_split(np.argsort(values, kind="stable"), min(DECILES, len(values)))
+
+
+def _slot_values(judged: pd.DataFrame) -> Values:
+    return np.stack(judged["slot_values"].to_list())
