@@ -69,7 +69,8 @@ def story(
             last_day.isoformat(),
             "--max-active-runs=1",
         )
-        assert airflow("backfill", "create", "--dag-id", DAG, *words).returncode == 0
+        created = airflow("backfill", "create", "--dag-id", DAG, *words)
+        assert created.returncode == 0, created.stderr
         airflow_runs.wait_until(lambda: len(airflow.runs()) == 6, lambda: str(airflow.runs()))
         backfilled = list(airflow.runs())[3:]
         for run in backfilled:
