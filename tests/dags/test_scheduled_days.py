@@ -72,7 +72,7 @@ def story(
         created = airflow("backfill", "create", "--dag-id", DAG, *words)
         assert created.returncode == 0, created.stderr
         airflow_runs.wait_until(lambda: len(airflow.runs()) == 6, lambda: str(airflow.runs()))
-        backfilled = list(airflow.runs())[3:]
+        backfilled = [run for run in airflow.runs() if run.startswith("backfill")]
         for run in backfilled:
             airflow.wait_for_run(run)
         yield Story(airflow, day, first, files, files_of_twins, backfilled)
