@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 class NoRetryWhereWrong(RetryPolicy):
     """Ends a task at once when its command says that data or settings are wrong."""
 
-    exit_code = re.compile(r"(?:exit code |StatusCode'?: ?|exit_code'?: ?)(\d+)")
+    exit_code = re.compile(r"(?:exit code|StatusCode|exit_?code)['\": =]*(\d+)", re.IGNORECASE)
 
     def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
         """Reads the exit code from what the operator says, which is all that shell, Docker and pod share."""
@@ -143,7 +143,7 @@ def in_pod(words: list[str], settings: dict[str, Any]) -> BaseOperator:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from kubernetes.client import models
 
-    claim = models.V1PersistentVolumeClaimVolumeSource(os.environ["DEGRE_VOLUME_CLAIM"])
+    claim = models.V1PersistentVolumeClaimVolumeSource(claim_name=os.environ["DEGRE_VOLUME_CLAIM"])
     return KubernetesPodOperator(
         image=os.environ["DEGRE_IMAGE"],
         cmds=words[:1],

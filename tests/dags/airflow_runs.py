@@ -43,15 +43,18 @@ class Airflow:
     variables: dict[str, str]
 
     def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Runs the command `airflow …`."""
-        return subprocess.run(
-            [BIN / "airflow", *words],
-            env=self.variables | more,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Runs the command `airflow …`, again where SQLite was busy with a running Airflow."""
+        while True:
+            done = subprocess.run(
+                [BIN / "airflow", *words],
+                env=self.variables | more,
+                cwd=self.home,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode == 0 or "database is locked" not in done.stderr:
+                return done
 
     def run_day(self, moment: str) -> subprocess.CompletedProcess[str]:
         """Runs `airflow dags test` for the last day that is complete at a moment."""
