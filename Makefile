@@ -61,6 +61,8 @@ AIRFLOW_URL := http://$(HOST):$(AIRFLOW_PORT)
 
 .PHONY: airflow
 airflow: export AIRFLOW_HOME := $(AIRFLOW_HOME)
+# The scheduler ends where SQLite is busy for longer than it waits, which is 5 seconds by itself.
+airflow: export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN := sqlite:///$(AIRFLOW_HOME)/airflow.db?timeout=120
 airflow: export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
 airflow: export AIRFLOW__CORE__LOAD_EXAMPLES := False
 airflow: export AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION := False

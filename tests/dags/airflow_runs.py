@@ -151,6 +151,7 @@ def settings(home: Path, project: Path | None = None, port: int = 8080) -> dict[
     base = f"http://127.0.0.1:{port}"
     variables = {
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=120",
         "AIRFLOW__CORE__DAGS_FOLDER": str(project_runs.SOURCE / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
