@@ -15,8 +15,8 @@ class DiagnosticsConfig:
         beam_sizes: Beams whose best lists are compared; judges are compared on all lists of the widest.
     """
 
-    requests: int = 500
-    random_lists: int = 200
+    requests: int = 300
+    random_lists: int = 100
     beam_sizes: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16])
 
     def __post_init__(self) -> None:
