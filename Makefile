@@ -52,6 +52,39 @@ online: $(VENV)/.installed-serving ## The simulated A/B test through the running
 viz: $(VENV)/.installed ## Show the pipelines in kedro viz
 	$(BIN)/kedro viz run --host $(HOST)
 
+# ---------------------------------------------------------------- every day
+
+AIRFLOW := .venv-airflow
+AIRFLOW_PORT ?= 8080
+AIRFLOW_HOME := $(CURDIR)/.airflow
+AIRFLOW_URL := http://$(HOST):$(AIRFLOW_PORT)
+
+.PHONY: airflow
+airflow: export AIRFLOW_HOME := $(AIRFLOW_HOME)
+# The scheduler ends where SQLite is busy for longer than it waits, which is 5 seconds by itself.
+airflow: export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN := sqlite:///$(AIRFLOW_HOME)/airflow.db?timeout=120
+airflow: export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
+airflow: export AIRFLOW__CORE__LOAD_EXAMPLES := False
+airflow: export AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION := False
+airflow: export AIRFLOW__CORE__PARALLELISM := 2
+airflow: export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS := True
+airflow: export AIRFLOW__CORE__EXECUTION_API_SERVER_URL := $(AIRFLOW_URL)/execution/
+airflow: export AIRFLOW__API__HOST := $(HOST)
+airflow: export AIRFLOW__API__PORT := $(AIRFLOW_PORT)
+airflow: export AIRFLOW__API__BASE_URL := $(AIRFLOW_URL)
+airflow: export AIRFLOW__API__WORKERS := 1
+airflow: export AIRFLOW__WORKERS__EXECUTION_API_RETRIES := 12
+airflow: export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT := 60
+airflow: export PATH := $(CURDIR)/$(AIRFLOW)/bin:$(PATH)
+airflow: $(VENV)/.installed $(AIRFLOW)/.installed ## Retrain every day, beginning with yesterday: Airflow at http://127.0.0.1:8080 (AIRFLOW_PORT=…)
+	@mkdir -p '$(AIRFLOW_HOME)'
+	@echo '==> Preparing $(AIRFLOW_HOME)'
+	@airflow db migrate >'$(AIRFLOW_HOME)/prepare.log' 2>&1 && \
+	  airflow pools set gpu 1 'one training at a time' >>'$(AIRFLOW_HOME)/prepare.log' 2>&1 || { \
+	  cat '$(AIRFLOW_HOME)/prepare.log' >&2; exit 1; }
+	@echo 'Airflow at $(AIRFLOW_URL)/dags/daily_retraining in about 20 seconds (Ctrl-C ends it)'
+	airflow standalone
+
 # ---------------------------------------------------------------- MovieLens
 
 .PHONY: ml1m-data
@@ -73,12 +106,16 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (a
 # ---------------------------------------------------------------- check
 
 .PHONY: test
-test: lint ## Set up if needed, then all checks and the quick tests
+test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
 	$(BIN)/pytest -m 'not slow and not gpu and not browser' $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
-	$(BIN)/pytest -m 'slow and not gpu and not browser' $(ARGS)
+	$(BIN)/pytest -m 'slow and not gpu and not browser and not airflow' $(ARGS)
+
+.PHONY: test-airflow
+test-airflow: $(VENV)/.installed-dev $(AIRFLOW)/.installed ## Whole days in a real Airflow, with faults (about half an hour)
+	$(BIN)/pytest -m airflow $(ARGS)
 
 .PHONY: test-browser
 test-browser: chromium $(VENV)/.installed-dev ## Promotion by clicks in MLflow's UI (SCREENSHOTS=docs/how-to/pictures keeps pictures)
@@ -124,10 +161,14 @@ help: ## This list
 ifeq ($(UV)$(if $(shell command -v uv),+uv),1+uv)
 CREATE_VENV = uv venv --quiet --python '$(PYTHON)' $(VENV)
 # A local folder of wheels (UV_FIND_LINKS) decides which torch is taken; otherwise uv looks for a GPU.
+CREATE_AIRFLOW_VENV = uv venv --quiet --python '$(PYTHON)' $(AIRFLOW)
+INSTALL_AIRFLOW = uv pip install --quiet --python $(AIRFLOW)/bin/python
 INSTALL = uv pip install --quiet --python $(BIN)/python $(if $(UV_FIND_LINKS),,--torch-backend=auto)
 TORCH_INDEX := none
 else
 CREATE_VENV = $(PYTHON) -m venv $(VENV)
+CREATE_AIRFLOW_VENV = $(PYTHON) -m venv $(AIRFLOW)
+INSTALL_AIRFLOW = $(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
@@ -169,4 +210,11 @@ $(VENV)/.installed-serving: $(VENV)/.installed
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo '==> Installing the tools for tests and checks'
 	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+# Airflow keeps to itself: its web framework is an older one than the project's.
+$(AIRFLOW)/.installed: dags/requirements.txt | $(BIN)/python
+	@echo '==> Installing Airflow in $(AIRFLOW) (about a minute)'
+	@$(CREATE_AIRFLOW_VENV)
+	@$(INSTALL_AIRFLOW) --requirement dags/requirements.txt
 	@touch $@

@@ -57,14 +57,14 @@ def mined(finished_run: Path, mlflow_database: Path, tmp_path: Path) -> Path:
 def made_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the shards that mining makes from here on."""
     sizes: list[int] = []
-    make = mining._mine
+    make = mining.mine
 
     def counted(evaluator: Any, requests: Requests, rows: Tensor, *rest: Any) -> dict[str, Tensor]:
         shard = make(evaluator, requests, rows, *rest)
         sizes.append(len(rows))
         return shard
 
-    monkeypatch.setattr(mining, "_mine", counted)
+    monkeypatch.setattr(mining, "mine", counted)
     return sizes
 
 
@@ -277,7 +277,7 @@ def test_interrupted_mining_goes_on_to_the_same_result(
     before = shards(mined)
     shutil.rmtree(mined / SHARDS)
     with monkeypatch.context() as patch:
-        patch.setattr(mining, "_mine", _stopping_after(2, mining._mine))
+        patch.setattr(mining, "mine", _stopping_after(2, mining.mine))
         with pytest.raises(KeyboardInterrupt):
             project_runs.run(mined, "mining")
     assert len(made_shards) == 2

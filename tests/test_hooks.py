@@ -300,3 +300,65 @@ def test_tracking_uri_of_the_environment_is_obeyed(finished, project_path, tmp_p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other / 'mlflow.db'}")
     run(project_path, "fitting")
     assert (len(runs(other)), len(runs(project_path))) == (before + 1, before)
+
+
+# ---------------------------------------------------------------- a workflow of several runs
+
+
+@pytest.fixture
+def workflow(project_path, monkeypatch, request):
+    """The name of a workflow that every session of the test is a step of."""
+    name = f"daily {request.node.name}"
+    monkeypatch.setenv("DEGRE_WORKFLOW_RUN", name)
+    return name
+
+
+def runs_of(project_path, workflow):
+    return [one for one in runs(project_path) if one.data.tags.get("workflow_run") == workflow]
+
+
+def test_the_steps_of_a_workflow_are_one_run(project_path, workflow):
+    run(project_path, "reading")
+    run(project_path, "fitting")
+    (only,) = runs_of(project_path, workflow)
+    assert only.info.status == "FINISHED"
+    assert only.info.run_name == workflow
+    assert only.data.tags["pipelines"] == "reading+fitting"
+    assert {"seconds.read_users", "seconds.fit", "fit.loss"} <= set(only.data.metrics)
+    assert not [name for name in only.data.tags if name.startswith("changed.")]
+
+
+def test_another_workflow_is_another_run(project_path, workflow, monkeypatch):
+    run(project_path, "reading")
+    monkeypatch.setenv("DEGRE_WORKFLOW_RUN", f"{workflow}, once more")
+    run(project_path, "reading")
+    assert len(runs_of(project_path, workflow)) == len(runs_of(project_path, f"{workflow}, once more")) == 1
+
+
+@pytest.mark.parametrize("cause", ["node", "interrupt"])
+def test_a_step_that_failed_goes_on_with_the_same_run(project_path, workflow, cause):
+    run(project_path, "reading")
+    with pytest.raises((RuntimeError, KeyboardInterrupt)):
+        run(project_path, "fitting", fail=cause)
+    run(project_path, "fitting")
+    (only,) = runs_of(project_path, workflow)
+    assert only.info.status == "FINISHED"
+
+
+def test_numbers_that_a_repeated_step_finds_again_are_in_the_run_once(project_path, workflow):
+    run(project_path, "reading")
+    for _ in range(2):
+        run(project_path, "fitting")
+    (only,) = runs_of(project_path, workflow)
+    client = mlflow.MlflowClient(f"sqlite:///{project_path / 'mlflow.db'}")
+    curve = client.get_metric_history(only.info.run_id, "fit.loss")
+    assert [(point.step, point.value) for point in curve] == [(0, 0.5), (1, 0.25)]
+    assert len(only.inputs.dataset_inputs) == 1
+
+
+def test_a_setting_that_was_mended_between_two_steps_is_told(project_path, workflow):
+    run(project_path, "reading", seed=8)
+    run(project_path, "fitting", seed=9)
+    (only,) = runs_of(project_path, workflow)
+    assert only.data.params["seed"] == "8"
+    assert only.data.tags["changed.seed"] == "9"

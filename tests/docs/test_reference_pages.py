@@ -51,7 +51,8 @@ def test_catalog_page_lists_every_dataset_with_its_layer_and_validator():
         for name, entry in CATALOG.items()
         if not name.startswith("_") and entry["type"] != "MemoryDataset"
     }
-    folders = yaml.safe_load((PROJECT / "conf" / "base" / "globals.yml").read_text())["folders"]
+    settings = yaml.safe_load((PROJECT / "conf" / "base" / "globals.yml").read_text())
+    folders = {f"folders.{name}": path for name, path in settings["folders"].items()} | settings
     expected = {name: (_layer(entry, folders), _suite(entry)) for name, entry in entries.items()}
     assert documented == expected
 
@@ -118,9 +119,9 @@ def _rows(text: str) -> list[list[str]]:
     return [[cells[0].strip("`"), *(cell.strip() for cell in cells[1:])] for cells in lines]
 
 
-def _layer(entry: dict[str, Any], folders: dict[str, str]) -> str:
+def _layer(entry: dict[str, Any], folders: dict[str, Any]) -> str:
     path = entry.get("filepath") or entry["path"]
-    return Path(folders[re.match(r"\$\{globals:folders\.(\w+)\}", path)[1]]).name
+    return Path(folders[re.match(r"\$\{globals:([\w.]+)\}", path)[1]]).name
 
 
 def _suite(entry: dict[str, Any]) -> str:

@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -5,6 +6,8 @@ import pytest
 
 from degre_pipeline.sources.request_log import RequestLog, conform
 from degre_pipeline.sources.request_log_files import RequestLogFilesConfig, read_request_log_files
+
+RUN_DATE = date(2026, 1, 31)
 
 
 def write(log: RequestLog, folder: Path, file_format: str) -> None:
@@ -17,7 +20,7 @@ def write(log: RequestLog, folder: Path, file_format: str) -> None:
 def test_a_written_log_is_read_back(small_log: RequestLog, tmp_path: Path, file_format: str) -> None:
     write(small_log, tmp_path, file_format)
 
-    log = read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format))
+    log = read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format), RUN_DATE)
 
     expected = conform(small_log)
     for name in ("requests", "candidates", "exposures", "users"):
@@ -37,7 +40,7 @@ def test_own_column_names_are_renamed_in_their_table_alone(small_log: RequestLog
     renames = {"requests.at": "requested_at", "candidates.score": "ranking_score"}
 
     log = read_request_log_files(
-        RequestLogFilesConfig(folder=str(tmp_path), format="parquet", renames=renames)
+        RequestLogFilesConfig(folder=str(tmp_path), format="parquet", renames=renames), RUN_DATE
     )
 
     pd.testing.assert_frame_equal(log.candidates, conform(small_log).candidates)
@@ -49,7 +52,7 @@ def test_a_missing_file_is_named(small_log: RequestLog, tmp_path: Path) -> None:
     (tmp_path / "items.csv").unlink()
 
     with pytest.raises(FileNotFoundError, match=r"items\.csv does not exist. Required .*'requests\.csv'"):
-        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"))
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"), RUN_DATE)
 
 
 def test_a_missing_column_is_named(small_log: RequestLog, tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_a_missing_column_is_named(small_log: RequestLog, tmp_path: Path) -> Non
     with pytest.raises(
         ValueError, match=r"users\.csv lacks the column\(s\) \['user_id'\]: it has \['uid', 'age'\]"
     ):
-        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"))
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"), RUN_DATE)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,9 @@ def test_bad_renames_are_named(
     write(small_log, tmp_path, "csv")
 
     with pytest.raises(ValueError, match=message):
-        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv", renames=renames))
+        read_request_log_files(
+            RequestLogFilesConfig(folder=str(tmp_path), format="csv", renames=renames), RUN_DATE
+        )
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
@@ -87,7 +92,7 @@ def test_an_unreadable_file_is_named(small_log: RequestLog, tmp_path: Path, file
     (tmp_path / f"users.{file_format}").write_text("")
 
     with pytest.raises(ValueError, match=rf"Cannot read .*users\.{file_format} as {file_format}"):
-        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format))
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format), RUN_DATE)
 
 
 def test_bad_settings_are_named() -> None:

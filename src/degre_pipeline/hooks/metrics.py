@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import mlflow
@@ -131,5 +131,16 @@ def _log(numbers: Iterable[tuple[str, float, int]]) -> None:
         return
     now = int(time.time() * 1000)
     metrics = [Metric(loggable_name(name), value, now, step) for name, value, step in numbers]
-    for start in range(0, len(metrics), _METRICS_PER_CALL):
-        mlflow.MlflowClient().log_batch(run.info.run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
+    client = mlflow.MlflowClient()
+    new = without_known(metrics, client.get_run(run.info.run_id).data.metrics)
+    for start in range(0, len(new), _METRICS_PER_CALL):
+        client.log_batch(run.info.run_id, metrics=new[start : start + _METRICS_PER_CALL])
+
+
+def without_known(metrics: Sequence[Metric], known: Mapping[str, float]) -> list[Metric]:
+    """Return the points of those metrics that do not end on the value that the run ends on.
+
+    A step of a workflow that is repeated comes to the same numbers, and they belong into the run once.
+    """
+    last = {metric.key: metric.value for metric in metrics}
+    return [metric for metric in metrics if known.get(metric.key) != last[metric.key]]

@@ -1,4 +1,4 @@
-"""One MLflow run a `kedro run`, in a database that does not depend on the working directory."""
+"""One MLflow run a `kedro run` or a workflow, in a database that does not depend on the working directory."""
 
 import atexit
 import os
@@ -15,6 +15,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from degre_pipeline.promotion.locations import tracking_uri
+
+from .workflow_run import find_or_create_run, workflow_run
 
 with warnings.catch_warnings(record=True):
     # It defines an MLflow model without type hints, which MLflow's own filter would report in every command.
@@ -49,7 +51,12 @@ class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Open the run before any other hook writes to it."""
+        """Open the run before any other hook writes to it; a workflow's step opens the workflow's again."""
+        workflow = workflow_run()
+        if workflow is not None and not self._already_active_mlflow:
+            tracking = self.mlflow_config.tracking
+            tracking.run.id = find_or_create_run(tracking.experiment._experiment.experiment_id, workflow)
+            tracking.run.name = workflow  # MLflow renames a run that is resumed
         super().before_pipeline_run(run_params, pipeline, catalog)
         if self._is_mlflow_enabled and not self._already_active_mlflow:
             self._open_run_id = self.run_id

@@ -17,6 +17,7 @@ from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
 
 from .catalog_files import dataset_file
 from .flat_parameters import flatten, loggable
+from .workflow_run import joined
 
 REQUEST_LOG_TABLES = ("requests", "candidates", "exposures", "users", "items")
 TAGGED_PARAMETERS = ("seed", "run_date", "device")
@@ -26,7 +27,8 @@ _PARAMETERS_PER_CALL = 100
 class ProvenanceHook:
     """Writes to the run what its results depend on.
 
-    - every parameter, one field each, also of typed parameters;
+    - every parameter, one field each, also of typed parameters; in a workflow of several runs, one that has
+      changed since an earlier step as the tag `changed.<name>`;
     - the tags `git_commit`, `git_dirty`, `pipelines`, `hardware`, and `seed`, `run_date`, `device` (the
       values of all parameters of that name);
     - the tag `data_sha256` and one MLflow input a request-log table: at the start when the run reads the
@@ -53,14 +55,15 @@ class ProvenanceHook:
         """Write parameters and tags, and which data the run reads."""
         self._catalog = catalog
         self._awaited = set(self._tables) & pipeline.all_outputs()
-        if mlflow.active_run() is None:
+        active = mlflow.active_run()
+        if active is None:
             return
-        named = list(loggable(self._parameters).items())
-        for start in range(0, len(named), _PARAMETERS_PER_CALL):
-            mlflow.log_params(dict(named[start : start + _PARAMETERS_PER_CALL]))
+        known = mlflow.get_run(active.info.run_id).data
+        _log_parameters(loggable(self._parameters), known.params)
+        pipelines = "+".join(run_params.get("pipeline_names") or ["__default__"])
         mlflow.set_tags(
             {
-                "pipelines": "+".join(run_params.get("pipeline_names") or ["__default__"]),
+                "pipelines": joined(known.tags.get("pipelines"), pipelines),
                 "hardware": _hardware(),
                 **_git_state(Path(run_params["project_path"])),
                 **_tagged(self._parameters),
@@ -89,6 +92,19 @@ class ProvenanceHook:
             mlflow.log_input(_described(name, str(files[name]), digest), context="request log")
         joined = "\n".join(f"{name} {digest}" for name, digest in digests.items())
         mlflow.set_tag("data_sha256", hashlib.sha256(joined.encode()).hexdigest())
+
+
+def _log_parameters(parameters: dict[str, str], known: dict[str, str]) -> None:
+    """Write the parameters; one that an earlier step of the workflow wrote otherwise becomes a tag.
+
+    MLflow never changes a parameter, and a step that is repeated with a mended setting must get through.
+    """
+    new = [(name, value) for name, value in parameters.items() if name not in known]
+    for start in range(0, len(new), _PARAMETERS_PER_CALL):
+        mlflow.log_params(dict(new[start : start + _PARAMETERS_PER_CALL]))
+    changed = {name: value for name, value in parameters.items() if known.get(name, value) != value}
+    if changed:
+        mlflow.set_tags({f"changed.{name}": value for name, value in changed.items()})
 
 
 def _described(name: str, location: str, digest: str) -> MetaDataset:

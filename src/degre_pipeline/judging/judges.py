@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.metrics import discounted_gain, discounts
+from degre_pipeline.reranker.metrics import DECIMALS, discounted_gain, discounts
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.valuation import list_prefix_values
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
@@ -55,6 +55,23 @@ class TruthJudge:
         truth = self.truth.select(requests.request_id.tolist())
         values: Values = truth.click_probabilities(sequences.numpy()).cumsum(-1)
         return values
+
+
+def values_of_lists(judge: Judge, requests: Requests, lists: Tensor, batch_size: int) -> Values:
+    """Returns a judge's value of one list of each request, [b], rounded as all values that are compared.
+
+    Args:
+        judge: Of these requests.
+        requests: b requests.
+        lists: Candidate indices, [b, t]; -1 at the end of shorter lists.
+        batch_size: Lists valued together.
+    """
+    parts = [
+        judge.prefix_values(requests.select(rows), lists[rows, None])[:, 0, -1]
+        for rows in torch.arange(len(requests)).split(batch_size)
+    ]
+    values: Values = np.concatenate(parts).round(DECIMALS)
+    return values
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The command `degre`: promote a version, go back to the one before, and who moved what when."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import click
 
+NOT_SO = 99
+"""Exit code of `degre check` where the answer is no; Airflow's operators skip on it."""
 HERE = "The project's folder; by default the working directory or the nearest one above it."
 
 
@@ -20,7 +23,21 @@ class Place:
     tracking_uri: str
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _OneLine(click.Group):
+    """Says in one line what MLflow refuses, such as a user who may not move an alias."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from mlflow.exceptions import MlflowException
+
+            if isinstance(error, MlflowException):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Decide which registered version serves.
 
@@ -45,7 +62,7 @@ def _of_a_project(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_WHO = click.option("--who", help="Who decides; by default the user of this machine.")
+_WHO = click.option("--who", envvar="DEGRE_WHO", help="Who decides; by default the user of this machine.")
 _WHY = click.option("--why", required=True, help="The reason, for the ledger.")
 
 
@@ -53,10 +70,13 @@ _WHY = click.option("--why", required=True, help="The reason, for the ledger.")
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @_WHY
 @_WHO
+@click.option("--run-date", help="Takes the version of a day, where none is named.")
 @click.option("--force", is_flag=True, help="Promote even what the gate refused or did not judge.")
 @_of_a_project
-def promote(version: int | None, why: str, who: str | None, force: bool, **place: Any) -> None:
-    """Make VERSION the champion; without VERSION, the challenger.
+def promote(
+    version: int | None, why: str, who: str | None, run_date: str | None, force: bool, **place: Any
+) -> None:
+    """Make VERSION the champion; without VERSION, that of --run-date; without both, the challenger.
 
     What the gate let through or held for a person needs a reason. What it refused needs --force too, and is
     flagged in the ledger like everything that did not pass.
@@ -66,6 +86,8 @@ def promote(version: int | None, why: str, who: str | None, force: bool, **place
 
     client, model = _opened(place)
     _noticed(client, model)
+    if version is None and run_date is not None:
+        version = int(_of_day(client, model, run_date).version)
     _told(
         lambda: champion.promote(client, model, version, who=who or user(), why=why, force=force),
         f"{model}: that version is the champion already",
@@ -90,6 +112,26 @@ def rollback(why: str, who: str | None, **place: Any) -> None:
 
 
 @main.command()
+@click.argument("state", type=click.Choice(["waits", "serves"]))
+@click.option("--run-date", required=True, help="The day whose version is meant.")
+@_of_a_project
+def check(state: str, run_date: str, **place: Any) -> None:
+    """Say whether the version of a day waits for a person, or serves.
+
+    The exit code is 0 if it does and 99 if it does not. A version waits that the gate let through, that is
+    not the champion, and that is no older than the champion.
+    """
+    from degre_pipeline.promotion import of_a_day
+
+    client, model = _opened(place)
+    version = _of_day(client, model, run_date)
+    so = {"waits": of_a_day.waits, "serves": of_a_day.serves}[state](client, model, version)
+    told = f"{model}, version {version.version} of {run_date}: {state if so else f'not so: {state}'}"
+    click.echo(f"{told}. Gate: {of_a_day.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}")
+    sys.exit(0 if so else NOT_SO)
+
+
+@main.command()
 @click.option("--alias", help="Only this alias: challenger, champion or previous_champion.")
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Moves to show.")
 @_of_a_project
@@ -110,6 +152,7 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     """Returns a client of the project's MLflow and the name of the model."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # usage reports are off for everybody
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default minutes, while a person waits
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
@@ -164,6 +207,16 @@ def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, An
             config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
         )
         return settings["mlflow"], settings["parameters"]
+
+
+def _of_day(client: Any, model: str, run_date: str) -> Any:
+    """Returns the version of a day; an error becomes one line."""
+    from degre_pipeline.promotion.of_a_day import version_of_day
+
+    try:
+        return version_of_day(client, model, run_date)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _noticed(client: Any, model: str) -> None:

@@ -29,13 +29,13 @@ def read_source(
         simulated_shop: The simulated shop's configuration.
         movielens: The MovieLens configuration.
         request_log_files: The configuration of your own log.
-        run_date: Day of the run; the simulated shop's last day depends on it.
+        run_date: Day of the run: the simulated shop's last one, and your own log's if it is cut to days.
     Raises: ValueError if the source has no such name, and whatever the chosen source raises.
     """
     readers: Mapping[str, Callable[[], tuple[RequestLog, Truth]]] = {
         "simulated_shop": lambda: _simulate(simulated_shop, run_date),
         "movielens": lambda: (read_movielens(movielens), {}),
-        "request_log_files": lambda: (read_request_log_files(request_log_files), {}),
+        "request_log_files": lambda: (read_request_log_files(request_log_files, run_date), {}),
     }
     if source not in readers:
         raise ValueError(f"source is {source!r}, allowed is one of {list(readers)}.")

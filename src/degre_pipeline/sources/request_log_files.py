@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from degre_pipeline.sources.request_log import REQUIRED_COLUMNS, RequestLog, conform
+from degre_pipeline.sources.window import cut_to_window
 
 FORMATS = ("parquet", "csv")
 TABLES = tuple(table.name for table in fields(RequestLog))
@@ -21,16 +23,18 @@ class RequestLogFilesConfig:
         format: "parquet" or "csv".
         renames: Own column names, as "table.own_name" to the request log's name, for example
             {"candidates.score": "ranking_score"}.
+        days: Days that are read, the last one being the run date; 0 reads the whole log, whatever the date.
 
-    Raises: ValueError if the format or the form of a rename is not allowed.
+    Raises: ValueError if the format, the form of a rename or the number of days is not allowed.
     """
 
     folder: str
     format: str
     renames: dict[str, str] = field(default_factory=dict)
+    days: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the format and the form of every rename."""
+        """Checks the format, the form of every rename and the days."""
         if self.format not in FORMATS:
             raise ValueError(
                 f"RequestLogFilesConfig.format is {self.format!r}, allowed is one of {list(FORMATS)}."
@@ -42,15 +46,22 @@ class RequestLogFilesConfig:
                     f"RequestLogFilesConfig.renames has the key {own_name!r}, allowed is 'table.column' "
                     f"with a table of {list(TABLES)}."
                 )
+        if not isinstance(self.days, int) or self.days < 0:
+            raise ValueError(
+                f"RequestLogFilesConfig.days is {self.days!r}, allowed is a whole number from 0."
+            )
 
 
-def read_request_log_files(config: RequestLogFilesConfig) -> RequestLog:
-    """Returns the request log kept in five files.
+def read_request_log_files(config: RequestLogFilesConfig, run_date: date) -> RequestLog:
+    """Returns the request log kept in five files, or its days up to the run date.
+
+    What lies outside of the wanted days is not looked at, so that a wrong row of another day stops nothing.
 
     Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read, lacks a column, or
-        holds values that `conform` does not allow.
+        holds values that `conform` does not allow, or if the wanted days end in one without requests.
     """
-    return conform(RequestLog(**{table: _read_table(config, table) for table in TABLES}))
+    log = RequestLog(**{table: _read_table(config, table) for table in TABLES})
+    return conform(cut_to_window(log, run_date, config.days) if config.days else log)
 
 
 def _read_table(config: RequestLogFilesConfig, table: str) -> pd.DataFrame:

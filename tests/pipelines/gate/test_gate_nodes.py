@@ -178,6 +178,16 @@ def test_a_champion_that_has_seen_the_slice_is_not_compared(gate, shop, registry
     assert decision["decided_by"]["about"] == "champion, version 1"
 
 
+def test_a_version_that_passed_stays_one_when_its_day_is_run_again_later(gate, shop, registry):
+    gate.pass_through(shop, gate.register(shop))
+    gate.pass_through(shop, gate.register(shop, run_date="2026-02-01"))
+    registry.set_model_version_tag(NAME, "2", "training_last_day", "2026-01-31")
+    result = gate.pass_through(shop, gate.register(shop))
+    assert result == {"outcome": "refuse", "moves": []}
+    assert registry.get_model_version(NAME, "1").tags["gate_outcome"] == "promote"
+    assert positions(registry, NAME)["champion"] == 2
+
+
 def test_a_version_that_is_not_the_trained_generator_is_refused(gate, shop):
     registered = gate.register(shop)
     decision = gate.decide(other_generator(shop), registered)

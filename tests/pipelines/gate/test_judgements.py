@@ -1,7 +1,10 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 
+from degre_pipeline.judging.judges import values_of_lists
 from degre_pipeline.pipelines.gate.judgements import as_sequences, judged_lists, judges_of
 from degre_pipeline.reranker.batching import Requests
 
@@ -11,9 +14,14 @@ def some(shop):
     return Requests.from_tensors(shop.request_tensors).of("test").select(slice(0, 3))
 
 
-def sums(sequences):
+@dataclass(frozen=True)
+class Sums:
     """A judge that adds up the places of the candidates, counted from one."""
-    return (sequences + 1).sum(1).double().numpy()
+
+    name: str
+
+    def prefix_values(self, requests, sequences):
+        return (sequences + 1).cumsum(-1).double().numpy()
 
 
 def test_lists_are_padded_and_invalid_ones_are_empty():
@@ -24,14 +32,14 @@ def test_lists_are_padded_and_invalid_ones_are_empty():
 def test_both_lists_are_cut_to_the_slots_that_both_fill(some):
     longer = [[0, 1, 2, 3], [0, 1], [3, 2, 1, 0]]
     shorter = [[7, 6], [5, 4, 3, 2], [1, 0]]
-    judged = judged_lists(some, (longer, ()), (shorter, ()), {"truth": sums})
+    judged = judged_lists(some, (longer, ()), (shorter, ()), [Sums("truth")], 2)
     assert judged["challenger"].to_list() == [3, 3, 7]
     assert judged["champion"].to_list() == [15, 11, 3]
 
 
 def test_an_invalid_list_and_an_absent_champion_have_no_value(some):
     lists = [[0, 1], [0, 0], [2, 1]]
-    judged = judged_lists(some, (lists, {1}), ((), ()), {"truth": sums, "external": sums})
+    judged = judged_lists(some, (lists, {1}), ((), ()), [Sums("truth"), Sums("external")], 2)
     assert judged["judge"].to_list() == ["truth"] * 3 + ["external"] * 3
     np.testing.assert_array_equal(judged["challenger"], [3, np.nan, 5] * 2)
     assert judged["champion"].isna().all()
@@ -40,10 +48,11 @@ def test_an_invalid_list_and_an_absent_champion_have_no_value(some):
 def test_the_external_evaluator_judges_alone_where_nobody_knows_the_truth(
     some, shop, external_evaluator, shop_truth, settings
 ):
-    assert list(judges_of(external_evaluator, {}, some, settings)) == ["external"]
+    alone = judges_of(external_evaluator, {}, some, settings)
+    assert [judge.name for judge in alone] == ["external"]
     both = judges_of(external_evaluator, shop_truth, some, settings)
-    assert list(both) == ["truth", "external"]
-    sequences = torch.tensor([[0, 1, 2, 3]] * 3)
-    for judge in both.values():
-        assert judge(sequences).shape == (3,)
-        assert ((judge(sequences) > 0) & (judge(sequences) < 4)).all()
+    assert [judge.name for judge in both] == ["truth", "external"]
+    for judge in both:
+        values = values_of_lists(judge, some, torch.tensor([[0, 1, 2, 3]] * 3), batch_size=2)
+        assert values.shape == (3,)
+        assert ((values > 0) & (values < 4)).all()

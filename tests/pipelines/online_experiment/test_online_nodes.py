@@ -20,9 +20,10 @@ from degre_pipeline.pipelines.online_experiment.nodes import (
     write_online_report,
 )
 from degre_pipeline.pipelines.online_experiment.report import groups_of, one
-from degre_pipeline.pipelines.online_experiment.traffic import chosen, ranking_order
+from degre_pipeline.pipelines.online_experiment.traffic import chosen, handed_over, ranking_order
 from degre_pipeline.reranker.baselines.prm import PrmConfig
 from degre_pipeline.reranker.configs import TrainingConfig
+from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig
 from degre_pipeline.simulation.shop import ShopConfig
 
@@ -116,6 +117,19 @@ def test_the_ranking_order_is_by_descending_score(opened):
     scores = candidates.pivot_table(index="request_id", columns="candidate_index", values="ranking_score")
     sorted_scores = np.take_along_axis(scores.loc[requests].to_numpy(), order, axis=1)
     assert (np.diff(sorted_scores, axis=1) <= 0).all()
+
+
+def test_a_request_hands_over_the_candidates_in_the_ranking_order(opened, split, shop_data):
+    visits, space = split[0].iloc[[3, 400, 17]], FeatureSpace.from_dict(shop_data[1])
+    candidates = opened[0].candidates.set_index(["request_id", "candidate_index"])["item_id"]
+    order = ranking_order(opened[0].candidates, visits["request_id"])
+    for request, own, wanted in zip(
+        handed_over(visits, opened[0], space), order, visits["request_id"], strict=True
+    ):
+        assert request.request_id == wanted
+        assert [one["item_id"] for one in request.candidates] == [candidates[wanted, index] for index in own]
+        scores = [one["ranking_score"] for one in request.candidates]
+        assert scores == sorted(scores, reverse=True)
 
 
 def test_places_become_candidates_and_a_page_has_only_its_slots():

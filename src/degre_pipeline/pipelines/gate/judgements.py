@@ -1,6 +1,6 @@
 """What independent judges say that the lists of both versions are worth."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,20 +8,22 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging.judges import (
+    EvaluatorJudge,
+    Judge,
+    TruthJudge,
+    Values,
+    truth_or_none,
+    values_of_lists,
+)
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
-from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.training import choose_device
-from degre_pipeline.reranker.valuation import list_values
-from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
 
 Lists = Sequence[Sequence[int]]
-Values = FloatArray
-Judge = Callable[[Tensor], Values]
-"""From candidate indices [b, L] of the slice's requests to expected clicks, [b]."""
 
 USERS = ("new", "old")
 
@@ -31,29 +33,19 @@ def judges_of(
     click_truth: Mapping[str, Tensor],
     requests: Requests,
     config: GateConfig,
-) -> dict[str, Judge]:
-    """Returns who values lists of the requests: the external evaluator, and the truth where it is known."""
+) -> list[Judge]:
+    """Returns who values lists of the requests: the truth where it is known, and the external evaluator."""
     evaluator = restore_evaluator(external_evaluator).to(choose_device(config.device))
-    device = next(evaluator.parameters()).device
-
-    def external(sequences: Tensor) -> Values:
-        parts = [
-            list_values(evaluator, requests.select(rows).to(device), sequences[rows, None].to(device))[:, 0]
-            for rows in torch.arange(len(requests)).split(config.batch_size)
-        ]
-        return torch.cat(parts).double().cpu().numpy()
-
-    if not click_truth:
-        return {"external": external}
-    truth = ClickTruth.from_tensors(click_truth).select(requests.request_id.tolist())
-    return {"truth": lambda sequences: truth.utility(sequences[:, None].numpy())[:, 0], "external": external}
+    truth = truth_or_none(click_truth, requests)
+    return [*([TruthJudge(truth)] if truth else []), EvaluatorJudge("external", evaluator)]
 
 
 def judged_lists(
     requests: Requests,
     challenger: tuple[Lists, Collection[int]],
     champion: tuple[Lists, Collection[int]],
-    judges: Mapping[str, Judge],
+    judges: Sequence[Judge],
+    batch_size: int,
 ) -> pd.DataFrame:
     """Returns request_id, judge, challenger and champion: expected clicks, NaN where there is no valid list.
 
@@ -63,7 +55,8 @@ def judged_lists(
         requests: Of the slice.
         challenger: Its lists and the rows of the invalid ones.
         champion: The same; without lists where there is none.
-        judges: By name.
+        judges: Of the same requests.
+        batch_size: Lists valued together.
     """
     own, other = challenger[0], champion[0] or [()] * len(challenger[0])
     if champion[0]:
@@ -77,11 +70,14 @@ def judged_lists(
         pd.DataFrame(
             {
                 "request_id": requests.request_id.numpy(),
-                "judge": name,
-                **{version: _valued(judge, lists) for version, lists in sequences.items()},
+                "judge": judge.name,
+                **{
+                    version: _valued(judge, requests, lists, batch_size)
+                    for version, lists in sequences.items()
+                },
             }
         )
-        for name, judge in judges.items()
+        for judge in judges
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -96,11 +92,11 @@ def as_sequences(lists: Lists, invalid: Collection[int], list_length: int) -> Te
     return sequences
 
 
-def _valued(judge: Judge, sequences: Tensor) -> Values:
+def _valued(judge: Judge, requests: Requests, sequences: Tensor, batch_size: int) -> Values:
     empty = (sequences < 0).all(1).numpy()
     if empty.all():
         return np.full(len(sequences), np.nan)
-    values: Values = np.where(empty, np.nan, judge(sequences)).round(DECIMALS)
+    values: Values = np.where(empty, np.nan, values_of_lists(judge, requests, sequences, batch_size))
     return values
 
 

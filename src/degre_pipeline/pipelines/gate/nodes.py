@@ -72,6 +72,7 @@ def judge_versions(
         (challenger.lists, challenger.invalid),
         (champion.lists, champion.invalid) if champion else ((), frozenset()),
         judges,
+        config.batch_size,
     )
     evaluated = every.with_ids(evaluated_lists["request_id"])
     facts = {

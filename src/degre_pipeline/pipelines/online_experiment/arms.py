@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
 from degre_pipeline.service.process import Client
 from degre_pipeline.serving.request_schema import Request
@@ -29,7 +30,7 @@ class Shown:
 
 
 def timed(
-    visits: pd.DataFrame, requests: Iterable[Request], rank: Callable[[Request], Shown]
+    visits: pd.DataFrame, requests: Iterable[Request], rank: Callable[[Request], Shown], *, label: str
 ) -> pd.DataFrame:
     """Returns request_id, places, fallback and latency_ms of every visit, asked for one after another.
 
@@ -37,9 +38,10 @@ def timed(
         visits: With request_id.
         requests: Of the visits, in their order.
         rank: Decides what is shown; the clock runs while it does.
+        label: Name on the progress bar.
     """
     rows: list[tuple[list[int], str, float]] = []
-    for request in requests:
+    for request in tqdm(requests, total=len(visits), desc=label, unit="visit", mininterval=1.0):
         if not rows:
             for _ in range(WARM_UP):
                 rank(request)

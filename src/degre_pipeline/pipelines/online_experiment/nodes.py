@@ -157,6 +157,7 @@ def show_by_prm(
             own,
             handed_over(own, traffic, space),
             lambda request: Shown(reranker.rerank([request])[0].candidate_indices),
+            label="PRM's visits",
         )
 
 
@@ -179,7 +180,12 @@ def show_by_service(
     with running_service(registry_uri(), model_name, service) as client:
         version = client.version()["model_version"]
         check_unseen(training_last_day(model_name, version), version, traffic.requests)
-        lists = timed(own, handed_over(own, traffic, space), lambda request: ask(client, request))
+        lists = timed(
+            own,
+            handed_over(own, traffic, space),
+            lambda request: ask(client, request),
+            label="the service's visits",
+        )
         told = client.version()
     require(told["model_version"] == version, "version at the end", told["model_version"], version)
     served = {"model": model_name, "alias": service.alias, "version": version, "runner": told["runner"]}

@@ -13,7 +13,7 @@ from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.truth_study.settings import Recipe
 from degre_pipeline.reranker.batching import SPLITS, Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import EvaluationConfig, TrainedWeights
+from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.exact_search import all_list_values
@@ -23,8 +23,7 @@ from degre_pipeline.reranker.models.builders import restore_evaluator, restore_g
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import MinedRequests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.strategies import build_search
+from degre_pipeline.reranker.strategies import build_search, requests_at_once
 from degre_pipeline.reranker.training import choose_device
 
 Lists = dict[str, Tensor]
@@ -54,13 +53,12 @@ def run_arm(
     miner = restore_evaluator(evaluator, recipe.mining.pessimism).to(device)
     model = restore_generator(generator).to(device)
     batches = [batch.to(device) for batch in asked.batches(config.batch_size)]
-    search = build_search(recipe.mining)
     lists = {
         "generator": torch.cat(
             [model.greedy_decode(b.static, b.candidates, b.mask)[0].cpu() for b in batches]
         ),
-        "teacher": torch.cat([search(miner, b).sequences[:, 0].cpu() for b in batches]),
-        **{f"beam{size}": best_of_beam(miner, batches, size) for size in (1, 2, 8)},
+        "teacher": best_found(miner, asked, recipe.mining),
+        **{f"beam{size}": best_of_beam(miner, asked, size) for size in (1, 2, 8)},
     }
     exact = {"exact_miner": exact_optimum(miner, asked, config)} if config.exact_requests else {}
     return {**lists, **exact, **_own_opinion(miner, asked, lists, config)}
@@ -70,20 +68,27 @@ def reference_lists(
     asked: Requests, external: Evaluator, second: Evaluator, beam: int, config: EvaluationConfig
 ) -> Lists:
     """Returns the lists that no arm has a part in: also what each of the ensembles likes best."""
-    device = next(external.parameters()).device
     few = asked.select(slice(0, config.judged_requests))
-    batches = [batch.to(device) for batch in few.batches(config.batch_size)]
     return {
         "ranking_order": ranking_order(asked),
         "exposed": asked.exposed.masked_fill(~asked.exposed_mask, -1),
-        "best_of_external": best_of_beam(external, batches, beam),
-        "best_of_second": best_of_beam(second, batches, beam),
+        "best_of_external": best_of_beam(external, few, beam),
+        "best_of_second": best_of_beam(second, few, beam),
     }
 
 
-def best_of_beam(evaluator: Evaluator, batches: Sequence[Requests], beam_size: int) -> Tensor:
+def best_of_beam(evaluator: Evaluator, asked: Requests, beam_size: int) -> Tensor:
     """Returns the best list that a beam finds for each request, [b, L]."""
-    return torch.cat([beam_search(evaluator, b, beam_size=beam_size).sequences[:, 0].cpu() for b in batches])
+    return best_found(evaluator, asked, MiningConfig(beam_size=beam_size))
+
+
+def best_found(evaluator: Evaluator, asked: Requests, config: MiningConfig) -> Tensor:
+    """Returns the best list that a search finds for each request, [b, L]."""
+    device = next(evaluator.parameters()).device
+    search = build_search(config)
+    together = requests_at_once(config, asked.mask.shape[1], asked.list_length, device)
+    found = [search(evaluator, batch.to(device)).sequences[:, 0].cpu() for batch in asked.batches(together)]
+    return torch.cat(found)
 
 
 def exact_optimum(evaluator: Evaluator, asked: Requests, config: EvaluationConfig) -> Tensor:

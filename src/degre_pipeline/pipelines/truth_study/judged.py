@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from degre_pipeline.judging.judges import Judge, Values, true_optimum
+from degre_pipeline.judging.judges import Judge, Values, true_optimum, values_of_lists
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, hits, rank_correlation, ranks
@@ -42,7 +41,7 @@ def judged_lists(
         arm, _, seed = shard.partition(".")
         facts = {"arm": arm, "seed": seed, "subject": subject}
         for judge in judges:
-            values = _valued(judge, asked.select(slice(0, len(lists))), lists, config.batch_size)
+            values = values_of_lists(judge, asked.select(slice(0, len(lists))), lists, config.batch_size)
             ranked = ranks(values[: len(comparisons[judge.name])], comparisons[judge.name][: len(values)])
             frames.append(_frame(asked, {**facts, "judge": judge.name}, values, ranked))
         if f"value.{subject}" in shards[shard]:
@@ -87,15 +86,6 @@ def _subjects(shards: Mapping[str, Shard]) -> Iterator[tuple[str, str, Tensor]]:
         for name, lists in tensors.items():
             if "." not in name:
                 yield shard, name, lists.long()
-
-
-def _valued(judge: Judge, requests: Requests, lists: Tensor, batch_size: int) -> Values:
-    parts = [
-        judge.prefix_values(requests.select(rows), lists[rows, None])[:, 0, -1]
-        for rows in torch.arange(len(requests)).split(batch_size)
-    ]
-    values: Values = np.concatenate(parts).round(DECIMALS)
-    return values
 
 
 def _frame(asked: Requests, facts: Mapping[str, str], values: Values, ranked: NDArray[Any]) -> pd.DataFrame:

@@ -1,0 +1,245 @@
+"""How many logged days, and how much exploration in them, good lists need; judged by the shop's truth.
+
+    python -m benchmarks.log_size
+
+Each point simulates a log of its own, trains the mining evaluator of the default run on it and lets the truth
+value what a beam of 8 finds for requests of a later day. Finished points of `docs/benchmarks/log_size.json`
+are not measured again; the picture is drawn beside it.
+"""
+
+import argparse
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from torch import Tensor
+
+from degre_pipeline.judging.subjects import ranking_order
+from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
+from degre_pipeline.pipelines.list_building.lists import join_lists
+from degre_pipeline.reranker.batching import Requests, gather_candidates
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainingConfig
+from degre_pipeline.reranker.evaluator_training import train_evaluator
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.metrics import bootstrap
+from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.objectives import exposed_list_loss
+from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.simulation.click_world import ClickTruth
+from degre_pipeline.simulation.optimum import best_lists
+from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.simulated_shop import simulate_request_log
+from degre_pipeline.sources.splits import uniform_hash
+
+PROJECT = Path(__file__).resolve().parents[1]
+ROWS = PROJECT / "docs" / "benchmarks" / "log_size.json"
+PICTURE = ROWS.with_suffix(".svg")
+LAST_DAY = datetime.date(2026, 1, 31)
+BLOCK = 10  # days simulated and encoded together
+TESTED = 2000
+BEAM = 8
+DAYS, EXPLORATION, EXTERNAL_SHARE = 10, 0.1, 0.3  # of the default run
+IDS = (
+    {"name": "user_id", "kind": "categorical", "group": "user"},
+    {"name": "item_id", "kind": "categorical", "group": "item"},
+)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A log to learn from: its training days, its share of explored requests, whether ids are fields."""
+
+    days: int
+    exploration: float
+    ids: bool = False
+
+
+POINTS = (
+    *(Point(DAYS, exploration) for exploration in (EXPLORATION, 0.0, 0.03, 0.3, 1.0)),
+    *(Point(days, EXPLORATION) for days in (1, 3, 30, 100)),
+    *(Point(days, EXPLORATION, ids=True) for days in (DAYS, 100)),
+    Point(300, EXPLORATION),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The default run's own: its shop, its fields, its evaluator."""
+
+    shop: ShopConfig
+    fields: list[dict[str, Any]]
+    evaluator: EvaluatorConfig
+    training: TrainingConfig
+
+
+def measure(point: Point, settings: Settings) -> Row:
+    """Returns what the evaluator of a log is worth, with 95% intervals over test requests."""
+    training, validation, test, truth, space = simulated(point, settings)
+    few = test.select(slice(0, TESTED))
+    epochs = max(1, min(20, round(settings.training.epochs * (DAYS / point.days) ** 0.5)))
+    trained, history = train_evaluator(
+        training,
+        validation,
+        sizes=space.sizes(),
+        config=settings.evaluator,
+        training=replace(settings.training, epochs=epochs, resume=False),
+        name=f"{point.days}_days",
+    )
+    evaluator = restore_evaluator(trained)
+    found = [beam_search(evaluator, batch, beam_size=BEAM) for batch in few.batches(100)]
+    true = truth.select(few.request_id.tolist())
+    mined, ranked = (
+        _utility(true, lists) for lists in (torch.cat([f.sequences[:, 0] for f in found]), ranking_order(few))
+    )
+    possible = best_lists(true, few.list_length)[1] - ranked
+    removed = bootstrap((mined - ranked) / possible.mean())
+    believed = torch.cat([f.values[:, 0] for f in found]).double().numpy()
+    return {
+        **vars(point),
+        "training_lists": len(training),
+        "epochs": len(history),
+        "regret_removed": removed.value,
+        "low": removed.low,
+        "high": removed.high,
+        "optimism": float(believed.mean() / mined.mean() - 1),
+        "loss": _loss(evaluator, test),
+        "loss_of_truth": _loss_of_truth(truth, test),
+    }
+
+
+def simulated(
+    point: Point, settings: Settings
+) -> tuple[Requests, Requests, Requests, ClickTruth, FeatureSpace]:
+    """Returns training, validation and test requests of a log, the truth of the last, and the features."""
+    fields = parse_fields([*settings.fields, *(IDS if point.ids else ())])
+    shop = replace(settings.shop, exploration=point.exploration)
+    first = LAST_DAY - datetime.timedelta(days=point.days + 1)
+    space: FeatureSpace | None = None
+    training = []
+    for done in range(0, point.days, BLOCK):
+        days = min(BLOCK, point.days - done)
+        log, _, joined = _block(
+            replace(shop, days=days), first + datetime.timedelta(days=done + days - 1), "train"
+        )
+        space = space or fit_on_training(fields, joined, log)
+        encoded = encode_lists(joined, log, space, shop.list_length)
+        training.append(encoded.select((encoded.role == 0).nonzero()[:, 0]))
+    assert space is not None
+    later = []
+    for ago, split in ((1, "validation"), (0, "test")):
+        log, truth, joined = _block(replace(shop, days=1), LAST_DAY - datetime.timedelta(days=ago), split)
+        later.append(encode_lists(joined, log, space, shop.list_length))
+    joint = {
+        name: torch.cat([part.to_tensors()[name] for part in training]) for name in training[0].to_tensors()
+    }
+    return Requests.from_tensors(joint), *later, truth, space
+
+
+def _block(
+    shop: ShopConfig, last: datetime.date, split: str
+) -> tuple[dict[str, pd.DataFrame], ClickTruth, pd.DataFrame]:
+    log, truth = simulate_request_log(shop, last)
+    ids = log.requests["request_id"].to_numpy(np.int64)
+    role = np.where(uniform_hash(ids, 0) < EXTERNAL_SHARE, "external", "mining")
+    splits = pd.DataFrame({"request_id": ids, "split": split, "role": role})
+    return dict(log.tables()), truth, join_lists(log.requests, log.candidates, log.exposures, splits)
+
+
+def _utility(truth: ClickTruth, lists: Tensor) -> Any:
+    return truth.utility(lists.numpy()[:, None])[:, 0]
+
+
+@torch.no_grad()
+def _loss(evaluator: Evaluator, test: Requests) -> float:
+    parts = [
+        exposed_list_loss(evaluator.members[0](b.static, gather_candidates(b.candidates, b.exposed)), b)
+        * len(b)
+        for b in test.batches(1000)
+    ]
+    return float(sum(parts)) / len(test)
+
+
+def _loss_of_truth(truth: ClickTruth, test: Requests) -> float:
+    clicked = truth.select(test.request_id.tolist()).click_probabilities(test.exposed.numpy()[:, None])[:, 0]
+    return float(exposed_list_loss(torch.from_numpy(clicked).logit()[..., None], test))
+
+
+def draw(rows: list[Row], path: Path = PICTURE) -> None:
+    """Draws regret removed by days and by exploration, and the loss beside the true model's."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    table = pd.DataFrame(rows)
+    by_days = table[(table["exploration"] == EXPLORATION) & ~table["ids"]].sort_values("days")
+    with_ids = table[table["ids"]].sort_values("days")
+    by_share = table[(table["days"] == DAYS) & ~table["ids"]].sort_values("exploration")
+    with mpl.rc_context({"svg.hashsalt": "log_size"}):
+        figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
+        for part, label in ((by_days, "declared fields"), (with_ids, "and ids")):
+            _with_intervals(axes[0], part["days"], part, label)
+        axes[0].set(xscale="log", xlabel="logged days of 10,000 requests", ylabel="regret removed, in truth")
+        axes[0].legend()
+        axes[1].plot(by_days["days"], by_days["loss"], marker="o", label="evaluator")
+        axes[1].plot(by_days["days"], by_days["loss_of_truth"], linestyle=":", label="true model")
+        axes[1].set(xscale="log", xlabel="logged days of 10,000 requests", ylabel="loss on later clicks")
+        axes[1].legend()
+        _with_intervals(axes[2], by_share["exploration"], by_share, "10 days")
+        axes[2].set(xlabel="share of requests shown a random list", ylabel="regret removed, in truth")
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
+def _with_intervals(panel: Any, at: pd.Series, part: pd.DataFrame, label: str) -> None:
+    errors = [part["regret_removed"] - part["low"], part["high"] - part["regret_removed"]]
+    panel.errorbar(at, part["regret_removed"], yerr=errors, marker="o", capsize=2, label=label)
+
+
+def _settings() -> Settings:
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        parameters = session.load_context().params
+    training = parameters["evaluator_training"]
+    return Settings(
+        parameters["ingestion"]["simulated_shop"],
+        parameters["list_building"]["fields"],
+        training["model"],
+        training["training"],
+    )
+
+
+def _missing(rows: list[Row], most_days: int) -> Iterator[Point]:
+    known = [{name: row[name] for name in ("days", "exploration", "ids")} for row in rows]
+    yield from (point for point in POINTS if point.days <= most_days and vars(point) not in known)
+
+
+def main() -> None:
+    """Measures the points that are missing, stores each at once, and draws them all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--most-days", type=int, default=100, help="leave out longer logs (300 takes 8 GB)")
+    most_days = parser.parse_args().most_days
+    rows: list[Row] = json.loads(ROWS.read_text()) if ROWS.exists() else []
+    settings = _settings()
+    for point in _missing(rows, most_days):
+        rows.append(measure(point, settings))
+        print(json.dumps(rows[-1]), flush=True)
+        ROWS.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+        draw(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""`kedro run` ends by a code that says whether another try can help."""
+
+import errno
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from kedro.io import DatasetError
+
+import project_runs
+from degre_pipeline.cli import MAY_PASS, UNKNOWN, WRONG, cli, exit_code, with_exit_code
+from degre_pipeline.validation.validator import InvalidTableError
+
+
+def saving(error: Exception) -> Exception:
+    """Returns the error as Kedro raises it while saving."""
+    wrapped = DatasetError("Failed while saving data to dataset 'a'")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+CODES = {
+    "a wrong setting": (ValueError("beam_size is 0"), WRONG),
+    "a wrong table": (saving(InvalidTableError("breaks 1 of 4 rules")), WRONG),
+    "a missing file": (FileNotFoundError("requests.parquet"), WRONG),
+    "a missing file, while loading": (saving(FileNotFoundError("requests.parquet")), WRONG),
+    "data that no pipeline has written": (DatasetError("does not exist; run the pipeline"), WRONG),
+    "a full disk": (saving(OSError(errno.ENOSPC, "No space left on device")), MAY_PASS),
+    "a full disk, told by safetensors": (RuntimeError("I/O error: No space left on device"), MAY_PASS),
+    "no connection": (ConnectionRefusedError("127.0.0.1"), MAY_PASS),
+    "no memory": (MemoryError(), MAY_PASS),
+    "anything else": (RuntimeError("CUDA error"), UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("error", "code"), CODES.values(), ids=CODES)
+def test_the_cause_decides(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_the_error_is_still_told(capsys: pytest.CaptureFixture[str]) -> None:
+    @with_exit_code
+    def fails() -> None:
+        raise ValueError("beam_size is 0; allowed: 1 to 10,000")
+
+    with pytest.raises(SystemExit) as ended:
+        fails()
+    assert ended.value.code == WRONG
+    assert "ValueError: beam_size is 0; allowed: 1 to 10,000" in capsys.readouterr().err
+
+
+def test_a_wrong_word_on_the_command_line_stays_click_s() -> None:
+    @with_exit_code
+    def fails() -> None:
+        raise click.UsageError("no such option")
+
+    with pytest.raises(click.UsageError):
+        fails()
+    assert CliRunner().invoke(cli, ["run", "--colour=red"]).exit_code == 2
+
+
+def test_the_command_line_says_that_a_setting_is_wrong(mlflow_database: Path, tmp_path: Path) -> None:
+    project = project_runs.lay_out(tmp_path / "project", mlflow_database)
+    done = project_runs.kedro(project, "run", "--pipeline=ingestion", "--params=run_date=yesterday")
+    assert done.returncode == WRONG, done.stderr
+    assert "run_date is 'yesterday'; allowed: a date such as 2026-01-31" in done.stderr
