@@ -59,7 +59,7 @@ SETTINGS = {
         4,
         "'mining.serach.beam_size' .* no node; .*mining.search",
     ),
-    "an unknown pipeline": ("minig", {}, "'minig' is read by no node; allowed: evaluation.settings, "),
+    "an unknown pipeline": ("minig", {}, "'minig' is read by no node; allowed: evaluation.diagnostics, "),
     "a text for a number": (f"{SHOP}.users", "many", "users is 'many'; allowed are whole numbers"),
     "a text for a model's number": (
         f"{EVALUATOR}.layers",
