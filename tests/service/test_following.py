@@ -50,6 +50,7 @@ def test_switches_under_load_without_a_failed_request(registry, tmp_path, body):
     assert_whole(load, {"1", "2"})
 
 
+@pytest.mark.slow
 def test_a_switch_made_on_a_server_is_followed_and_a_stopped_server_does_no_harm(registry, tmp_path, body):
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -72,6 +73,7 @@ def test_a_switch_made_on_a_server_is_followed_and_a_stopped_server_does_no_harm
     assert_whole(load, {"1", "2"})
 
 
+@pytest.mark.slow
 def test_starts_from_the_last_good_model_when_mlflow_is_down(registry, tmp_path, body):
     with service_process.service(registry.uri, tmp_path, *EAGER) as client:
         ready(client, "1")
@@ -111,6 +113,7 @@ def test_a_tampered_model_is_refused_and_the_last_good_one_stays(registry, tmp_p
         assert client.rerank(body)[1]["model_version"] == "1"
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_same_lists(registry, tmp_path, body):
     with service_process.service(registry.uri, tmp_path, "--runner", "onnxruntime") as client:
         ready(client, "1")
