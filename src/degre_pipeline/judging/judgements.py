@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from degre_pipeline.judging.judges import Judge, Optimum, Values, true_ndcg
+from degre_pipeline.judging.judges import Judge, Optimum, Values, prefix_values, true_ndcg
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties
@@ -37,16 +37,6 @@ def judge_subjects(
                 )
             )
     return pd.concat(frames, ignore_index=True)
-
-
-def prefix_values(judge: Judge, requests: Requests, sequences: Tensor, batch_size: int) -> Values:
-    """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]; so many requests at once."""
-    return np.concatenate(
-        [
-            judge.prefix_values(requests.select(rows), sequences[rows])
-            for rows in torch.arange(len(requests)).split(batch_size)
-        ]
-    )
 
 
 def add_truth(judgements: pd.DataFrame, optimum: Optimum | None) -> pd.DataFrame:

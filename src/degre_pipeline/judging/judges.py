@@ -57,6 +57,16 @@ class TruthJudge:
         return values
 
 
+def prefix_values(judge: Judge, requests: Requests, sequences: Tensor, batch_size: int) -> Values:
+    """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]; so many requests at once."""
+    return np.concatenate(
+        [
+            judge.prefix_values(requests.select(rows), sequences[rows])
+            for rows in torch.arange(len(requests)).split(batch_size)
+        ]
+    )
+
+
 def values_of_lists(judge: Judge, requests: Requests, lists: Tensor, batch_size: int) -> Values:
     """Returns a judge's value of one list of each request, [b], rounded as all values that are compared.
 
@@ -66,11 +76,7 @@ def values_of_lists(judge: Judge, requests: Requests, lists: Tensor, batch_size:
         lists: Candidate indices, [b, t]; -1 at the end of shorter lists.
         batch_size: Lists valued together.
     """
-    parts = [
-        judge.prefix_values(requests.select(rows), lists[rows, None])[:, 0, -1]
-        for rows in torch.arange(len(requests)).split(batch_size)
-    ]
-    values: Values = np.concatenate(parts).round(DECIMALS)
+    values: Values = prefix_values(judge, requests, lists[:, None], batch_size)[:, 0, -1].round(DECIMALS)
     return values
 
 

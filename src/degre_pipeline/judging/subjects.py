@@ -32,7 +32,7 @@ def lists_of_subjects(
         "beam": lambda some: search_lists(evaluator, some).sequences[:, 0],
         "ranking_order": ranking_order,
         "random": lambda some: one_random_list(some, config.seed + 1),
-        "exposed": lambda some: some.exposed.masked_fill(~some.exposed_mask, -1),
+        "exposed": lambda some: some.shown,
     }
     device = next(generator.parameters()).device
     batches = [batch.to(device) for batch in requests.batches(config.batch_size)]

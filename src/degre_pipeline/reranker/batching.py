@@ -48,6 +48,11 @@ class Requests:
         """Slots of an exposed list, L."""
         return self.exposed.shape[1]
 
+    @property
+    def shown(self) -> Tensor:
+        """The exposed lists as any other list is written: candidate indices [b, t], -1 in empty slots."""
+        return self.exposed.masked_fill(~self.exposed_mask, -1)
+
     def select(self, rows: Tensor | slice) -> Requests:
         """Returns the given rows, in their order."""
         return Requests(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})

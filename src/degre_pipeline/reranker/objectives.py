@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.batching import Requests, gather_candidates
+from degre_pipeline.reranker.batching import SPLITS, Requests, gather_candidates
 from degre_pipeline.reranker.configs import DistillationConfig
 from degre_pipeline.reranker.labels import sequence_weights, soft_labels
 from degre_pipeline.reranker.losses import (
@@ -66,6 +66,10 @@ class MinedRequests:
         """Returns the given rows."""
         return MinedRequests(self.requests.select(rows), *(tensor[rows] for tensor in self._tensors()))
 
+    def of_split(self, split: str) -> MinedRequests:
+        """Returns the requests of a split, one of `batching.SPLITS`."""
+        return self.select((self.requests.split == SPLITS.index(split)).nonzero()[:, 0])
+
     def to(self, device: torch.device | str) -> MinedRequests:
         """Returns the same examples on another device."""
         return MinedRequests(self.requests.to(device), *(tensor.to(device) for tensor in self._tensors()))
@@ -116,6 +120,6 @@ class DistillationLoss:
 def exposed_as_mined(requests: Requests) -> MinedRequests:
     """Returns exposed lists in the form of mined ones, one a request, no values: the exposed teacher."""
     b, n = requests.mask.shape
-    sequences = requests.exposed.masked_fill(~requests.exposed_mask, -1)[:, None]
+    sequences = requests.shown[:, None]
     nothing = torch.full((b, 1, requests.list_length, n), float("-inf"))
     return MinedRequests.of(requests, sequences, torch.zeros(b, 1), nothing)

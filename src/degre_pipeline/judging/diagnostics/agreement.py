@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.diagnostics.rows import Row, estimated, row
-from degre_pipeline.judging.judgements import prefix_values
-from degre_pipeline.judging.judges import Judge, Values
+from degre_pipeline.judging.judges import Judge, Values, prefix_values
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, Estimate, rank_correlation
@@ -35,7 +34,7 @@ def judge_agreement_rows(
         config: Of draw and intervals.
     """
     random = values_by_judge(requests, _random(requests, lists, config.seed + 2), judges)
-    exposed = values_by_judge(requests, _exposed(requests), judges)
+    exposed = values_by_judge(requests, requests.shown[:, None], judges)
     of_mined = values_by_judge(requests, mined, judges)
     above = {name: exposed[name][:, 0] - random[name].mean(1) for name in random}
     real = (mined[..., 0] >= 0).numpy()
@@ -77,7 +76,3 @@ def _within(one: Values, other: Values, real: np.ndarray) -> Values:
 def _random(requests: Requests, lists: int, seed: int) -> Tensor:
     ids, mask = requests.request_id.numpy(), requests.mask.numpy()
     return torch.from_numpy(random_lists(mask, ids, lists, requests.list_length, seed))
-
-
-def _exposed(requests: Requests) -> Tensor:
-    return requests.exposed.masked_fill(~requests.exposed_mask, -1)[:, None]

@@ -29,7 +29,7 @@ def predicted_levels(evaluator: Evaluator, requests: Requests, batch_size: int) 
 
 def true_levels(truth: ClickTruth, requests: Requests) -> Probabilities:
     """Returns the true P(V >= k) after every slot of the exposed lists, [b, t, k]."""
-    sequences = requests.exposed.masked_fill(~requests.exposed_mask, -1).numpy()[:, None]
+    sequences = requests.shown.numpy()[:, None]
     clicked = truth.select(requests.request_id.tolist()).click_probabilities(sequences)[:, 0]
     levels: Probabilities = cumulative_click_probabilities(clicked)
     return levels

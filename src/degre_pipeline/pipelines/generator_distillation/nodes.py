@@ -6,7 +6,7 @@ import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.datasets.shards import LoadedShards
-from degre_pipeline.reranker.batching import SPLITS, Requests
+from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
     DistillationConfig,
@@ -38,8 +38,8 @@ def distill_generator(
     """
     mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
     generator, history = distill(
-        _of_split(mined, "train"),
-        _of_split(mined, "validation"),
+        mined.of_split("train"),
+        mined.of_split("validation"),
         mining_evaluator,
         sizes=FeatureSpace.from_dict(feature_space).sizes(),
         config=model,
@@ -67,7 +67,3 @@ def load_mined(
     requests = Requests.from_tensors(request_tensors)
     mined = (shards.concat(name) for name in ("sequences", "values", "step_values"))
     return MinedRequests.of(requests.select(shards.concat("row")), *mined)
-
-
-def _of_split(mined: MinedRequests, split: str) -> MinedRequests:
-    return mined.select((mined.requests.split == SPLITS.index(split)).nonzero()[:, 0])

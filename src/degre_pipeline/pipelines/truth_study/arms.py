@@ -1,17 +1,16 @@
 """One arm with one seed: its miner, its generator, and the lists that they choose."""
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from degre_pipeline.judging.judgements import comparison_values
-from degre_pipeline.judging.judges import EvaluatorJudge
+from degre_pipeline.judging.judges import EvaluatorJudge, prefix_values
 from degre_pipeline.judging.subjects import ranking_order
-from degre_pipeline.pipelines.truth_study.settings import Recipe
-from degre_pipeline.reranker.batching import SPLITS, Requests
+from degre_pipeline.pipelines.truth_study.settings import Recipe, digest
+from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.distillation import distill
@@ -23,7 +22,6 @@ from degre_pipeline.reranker.models.builders import restore_evaluator, restore_g
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import MinedRequests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.strategies import build_search, requests_at_once
 from degre_pipeline.reranker.training import choose_device
 
 Lists = dict[str, Tensor]
@@ -71,7 +69,7 @@ def reference_lists(
     few = asked.select(slice(0, config.judged_requests))
     return {
         "ranking_order": ranking_order(asked),
-        "exposed": asked.exposed.masked_fill(~asked.exposed_mask, -1),
+        "exposed": asked.shown,
         "best_of_external": best_of_beam(external, few, beam),
         "best_of_second": best_of_beam(second, few, beam),
     }
@@ -84,11 +82,8 @@ def best_of_beam(evaluator: Evaluator, asked: Requests, beam_size: int) -> Tenso
 
 def best_found(evaluator: Evaluator, asked: Requests, config: MiningConfig) -> Tensor:
     """Returns the best list that a search finds for each request, [b, L]."""
-    device = next(evaluator.parameters()).device
-    search = build_search(config)
-    together = requests_at_once(config, asked.mask.shape[1], asked.list_length, device)
-    found = [search(evaluator, batch.to(device)).sequences[:, 0].cpu() for batch in asked.batches(together)]
-    return torch.cat(found)
+    there = replace(config, device=str(next(evaluator.parameters()).device))
+    return mine(evaluator, asked, torch.arange(len(asked)), there)["sequences"][:, 0].long()
 
 
 def exact_optimum(evaluator: Evaluator, asked: Requests, config: EvaluationConfig) -> Tensor:
@@ -117,20 +112,16 @@ def _trained(
         sizes=sizes,
         config=recipe.evaluator,
         training=recipe.evaluator_training,
-        name=f"study_miner_{_digest(recipe)}",
+        name=f"study_miner_{digest(recipe.evaluator, recipe.evaluator_training)}",
         encoding=encoding,
         checkpoints=checkpoints,
     )
     rows = rows_to_mine(requests, recipe.mining)
     found = mine(prepare_miner(evaluator, requests, recipe.mining, len(rows)), requests, rows, recipe.mining)
     mined = MinedRequests.of(requests.select(rows), found["sequences"], found["values"], found["step_values"])
-    learn, check = (
-        mined.select((mined.requests.split == SPLITS.index(split)).nonzero()[:, 0])
-        for split in ("train", "validation")
-    )
     generator, _ = distill(
-        learn,
-        check,
+        mined.of_split("train"),
+        mined.of_split("validation"),
         evaluator,
         sizes=sizes,
         config=recipe.generator,
@@ -144,22 +135,11 @@ def _trained(
     return evaluator, generator
 
 
-def _digest(recipe: Recipe) -> str:
-    """Returns a short name of the miner's settings: arms that differ only after it share it."""
-    told = f"{recipe.evaluator} {recipe.evaluator_training}"
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
 def _own_opinion(miner: Evaluator, asked: Requests, lists: Lists, config: EvaluationConfig) -> Lists:
     judge, few = EvaluatorJudge("mining", miner), asked.select(slice(0, config.judged_requests))
     random = comparison_values(judge, few, config)
     stacked = torch.stack(list(lists.values()), 1)
-    values = np.concatenate(
-        [
-            judge.prefix_values(asked.select(rows), stacked[rows])[..., -1].round(DECIMALS)
-            for rows in torch.arange(len(asked)).split(config.batch_size)
-        ]
-    )
+    values = prefix_values(judge, asked, stacked, config.batch_size)[..., -1].round(DECIMALS)
     opinion = {}
     for place, subject in enumerate(lists):
         opinion[f"value.{subject}"] = torch.from_numpy(values[:, place].copy())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.judges import EvaluatorJudge, Judge, TruthJudge, Values, truth_or_none
-from degre_pipeline.pipelines.truth_study.settings import Recipe, StudyConfig
+from degre_pipeline.pipelines.truth_study.settings import StudyConfig
 from degre_pipeline.reranker.baselines.nlgr_evaluator import (
     NlgrEvaluator,
     NlgrEvaluatorConfig,
@@ -17,7 +17,7 @@ from degre_pipeline.reranker.baselines.nlgr_evaluator import (
 )
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.schema import FieldSize
@@ -29,10 +29,11 @@ TRAINED = ("external", "second", "paper_like", "bidirectional")
 
 def train_judges(
     requests: Requests,
-    sizes: Sequence[FieldSize],
-    recipe: Recipe,
     study: StudyConfig,
     *,
+    sizes: Sequence[FieldSize],
+    evaluator: EvaluatorConfig,
+    training: TrainingConfig,
     encoding: str,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, ...]:
@@ -42,14 +43,14 @@ def train_judges(
     of the paper's form and another seed, from all training requests, as the paper's most likely was.
     """
     external, check = requests.of("train", "external"), requests.of("validation", "external")
-    ensemble = replace(recipe.evaluator, members=study.judge_members)
+    ensemble = replace(evaluator, members=study.judge_members)
     judges = [
         train_evaluator(
             learn,
             held_out,
             sizes=sizes,
             config=config,
-            training=replace(recipe.evaluator_training, seed=study.judge_seed + offset),
+            training=replace(training, seed=study.judge_seed + offset),
             name=f"study_{name}",
             encoding=encoding,
             checkpoints=checkpoints,
@@ -60,16 +61,17 @@ def train_judges(
                 ("second", ensemble, external, check),
                 (
                     "paper_like",
-                    replace(recipe.evaluator, members=1, head="cumulative"),
+                    replace(evaluator, members=1, head="cumulative"),
                     requests.of("train"),
                     requests.of("validation"),
                 ),
             ]
         )
     ]
-    training = replace(recipe.evaluator_training, seed=study.judge_seed)
-    config = NlgrEvaluatorConfig(id_dropout=recipe.evaluator.id_dropout)
-    bidirectional = _train_bidirectional(external, check, sizes, config, training)
+    config = NlgrEvaluatorConfig(id_dropout=evaluator.id_dropout)
+    bidirectional = _train_bidirectional(
+        external, check, sizes, config, replace(training, seed=study.judge_seed)
+    )
     return *judges, store_nlgr_evaluator(bidirectional, sizes, requests.list_length, config, encoding)
 
 

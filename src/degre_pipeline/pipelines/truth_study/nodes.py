@@ -50,14 +50,12 @@ def train_study_judges(
     """Returns the judges `external`, `second`, `paper_like` and `bidirectional`."""
     requests = Requests.from_tensors(request_tensors)
     judging.check_apart(requests)
-    recipe = Recipe(
-        evaluator, training, MiningConfig(), GeneratorConfig(), TrainingConfig(), DistillationConfig()
-    )
     return judging.train_judges(
         requests,
-        FeatureSpace.from_dict(feature_space).sizes(),
-        recipe,
         study,
+        sizes=FeatureSpace.from_dict(feature_space).sizes(),
+        evaluator=evaluator,
+        training=training,
         encoding=encoding_of(request_tensors),
         checkpoints=checkpoints,
     )

@@ -1,5 +1,6 @@
 """What the study compares, and by whom it is judged."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
@@ -95,6 +96,11 @@ class Recipe:
 
 
 SECTIONS = tuple(section.name for section in fields(Recipe))
+
+
+def digest(*settings: object) -> str:
+    """Returns a short text that tells settings from all others."""
+    return hashlib.sha256(" ".join(map(str, settings)).encode()).hexdigest()[:12]
 
 
 def _changed(section: str, own: Config, changes: Mapping[str, Any]) -> Config:
