@@ -110,17 +110,31 @@ def test_the_best_of_an_ensemble_is_among_its_best_percent(judged) -> None:
     assert agreement["members"].tolist() == [1, 2]
 
 
+def made_anew(shop_data, judges, folder, study) -> list[str]:
+    """Saves the study's lists, and returns the arms and seeds of the shards that were not there."""
+    shards, made = arms(shop_data, judges, study), []
+    ShardsDataset(folder).save(replace(shards, make=lambda name: made.append(name) or shards.make(name)))
+    return [name.rpartition(".")[0] or name for name in made]
+
+
 def test_one_more_seed_leaves_the_finished_arms_as_they_are(shop_data, judges, folder) -> None:
-    files = {name: ShardsDataset(folder).load().load(name) for name in ("reference", "default.0")}
-    more = arms(shop_data, judges, replace(STUDY, seeds=[0, 1]))
-    made = []
-    ShardsDataset(folder).save(replace(more, make=lambda name: made.append(name) or more.make(name)))
+    finished = ShardsDataset(folder).load()
+    files = {name: finished.load(name) for name in finished if name.startswith(("reference", "default.0."))}
+    made = made_anew(shop_data, judges, folder, replace(STUDY, seeds=[0, 1]))
     loaded = ShardsDataset(folder).load()
 
+    assert len(files) == 2
     assert made == ["default.1", "greedy.1"]
     assert all(
         torch.equal(loaded.load(name)[key], t) for name, own in files.items() for key, t in own.items()
     )
+
+
+def test_an_arm_whose_settings_changed_under_its_name_is_run_again(shop_data, judges, folder) -> None:
+    made_anew(shop_data, judges, folder, STUDY)
+    changed = {"default": {}, "greedy": {"mining": {"beam_size": 2}}}
+
+    assert made_anew(shop_data, judges, folder, replace(STUDY, arms=changed)) == ["greedy.0"]
 
 
 def test_a_request_that_trains_miners_and_judges_is_refused(shop_data) -> None:

@@ -21,7 +21,7 @@ from degre_pipeline.pipelines.truth_study.judged import (
     optimum_rows,
 )
 from degre_pipeline.pipelines.truth_study.rows import study_rows
-from degre_pipeline.pipelines.truth_study.settings import Recipe, StudyConfig
+from degre_pipeline.pipelines.truth_study.settings import Recipe, StudyConfig, digest
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
@@ -103,11 +103,12 @@ def run_arms(
     requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
     judging.check_apart(requests)
     own = Recipe(evaluator, evaluator_training, mining, generator, generator_training, distillation)
-    recipes = {
-        f"{arm}.{seed}": own.changed(changes, seed)
+    each = [
+        (f"{arm}.{seed}", own.changed(changes, seed))
         for seed in study.seeds
         for arm, changes in study.kept_arms.items()
-    }
+    ]
+    recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
 
     def make(name: str) -> dict[str, Tensor]:
@@ -125,10 +126,9 @@ def run_arms(
             checkpoints=checkpoints,
         )
 
-    # Not of the seeds and arms: one more of either keeps the others' shards.
-    identity = replace(own, generator_training=replace(generator_training, seed=0))
+    # A shard is named after its settings too: one more seed or arm, or a changed one, keeps the others.
     return Shards(
-        fingerprint=f"{_fingerprint(request_tensors, (external, second), config)} {identity}",
+        fingerprint=f"{_fingerprint(request_tensors, (external, second), config)} {study.ceiling_beam}",
         names=(REFERENCE, *recipes),
         make=make,
     )
