@@ -32,10 +32,9 @@ from degre_pipeline.reranker.models.generator import OnlineGenerator, build_gene
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.simulation.click_world import ClickTruth
-from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
-from small_shop import Shop, small_generator
+from small_shop import SHOP, Shop, small_generator
 
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25)
@@ -57,21 +56,6 @@ SMALL = {
     "dropout": 0.1,
     "position_dim": 4,
 }
-SHOP = ShopConfig(
-    users=60,
-    items=40,
-    categories=4,
-    segments=3,
-    brands=5,
-    requests_per_day=250,
-    days=5,
-    candidates=8,
-    list_length=4,
-    base_logit=-0.7,
-    segment_taste=1.5,
-    item_quality=1.2,
-    exploration=0.5,
-)
 SHOP_FIELDS = [
     {"name": "segment", "kind": "categorical", "group": "user"},
     {"name": "client", "kind": "categorical", "group": "context"},

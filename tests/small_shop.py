@@ -12,6 +12,23 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.simulation.shop import ShopConfig
+
+SHOP = ShopConfig(
+    users=60,
+    items=40,
+    categories=4,
+    segments=3,
+    brands=5,
+    requests_per_day=250,
+    days=5,
+    candidates=8,
+    list_length=4,
+    base_logit=-0.7,
+    segment_taste=1.5,
+    item_quality=1.2,
+    exploration=0.5,
+)
 
 
 @dataclass(frozen=True)

@@ -25,25 +25,9 @@ from degre_pipeline.reranker.baselines.prm import PrmConfig
 from degre_pipeline.reranker.configs import TrainingConfig
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig
-from degre_pipeline.simulation.shop import ShopConfig
+from small_shop import SHOP
 
 RUN_DATE = "2026-01-31"
-SHOP = ShopConfig(
-    users=60,
-    items=40,
-    categories=4,
-    segments=3,
-    brands=5,
-    requests_per_day=250,
-    days=5,
-    candidates=8,
-    list_length=4,
-    base_logit=-0.7,
-    segment_taste=1.5,
-    item_quality=1.2,
-    exploration=0.5,
-)
-"""The small shop of the other tests."""
 CONFIG = ExperimentConfig(days=2, salt="first", old_user_requests=15, bootstrap_samples=50, seed=0)
 SERVED = {"model": "reranker", "alias": "champion", "version": "3", "runner": "<eager>"}
 
