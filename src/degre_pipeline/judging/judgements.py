@@ -13,7 +13,7 @@ from degre_pipeline.judging.judges import Judge, Optimum, Values, prefix_values,
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties
-from degre_pipeline.reranker.valuation import random_lists
+from degre_pipeline.reranker.valuation import random_lists_of
 
 
 def judge_subjects(
@@ -79,10 +79,8 @@ def comparison_values(judge: Judge, requests: Requests, config: EvaluationConfig
     label = f"random lists, {judge.name}"
     for row in tqdm(range(len(requests)), desc=label, unit="request", mininterval=1.0):
         one = requests.select(slice(row, row + 1))
-        lists = random_lists(
-            one.mask.numpy(), one.request_id.numpy(), config.comparison_lists, one.list_length, config.seed
-        )
-        values.append(judge.prefix_values(one, torch.from_numpy(lists))[0, :, -1].round(DECIMALS))
+        lists = random_lists_of(one, config.comparison_lists, config.seed)
+        values.append(judge.prefix_values(one, lists)[0, :, -1].round(DECIMALS))
     return np.stack(values)
 
 

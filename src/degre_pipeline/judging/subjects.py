@@ -10,7 +10,7 @@ from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator
 from degre_pipeline.reranker.strategies import build_search
-from degre_pipeline.reranker.valuation import random_lists
+from degre_pipeline.reranker.valuation import random_lists_of
 
 SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 
@@ -48,5 +48,4 @@ def ranking_order(requests: Requests) -> Tensor:
 
 def one_random_list(requests: Requests, seed: int) -> Tensor:
     """Returns one uniformly random list for each request, [b, L]."""
-    mask, ids = requests.mask.cpu().numpy(), requests.request_id.cpu().numpy()
-    return torch.from_numpy(random_lists(mask, ids, 1, requests.list_length, seed)[:, 0])
+    return random_lists_of(requests, 1, seed)[:, 0]

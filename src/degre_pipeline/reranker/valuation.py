@@ -44,6 +44,12 @@ def random_lists(
     return drawn
 
 
+def random_lists_of(requests: Requests, count: int, seed: int) -> Tensor:
+    """Returns the random lists of requests, [b, S, L] candidate indices; see `random_lists`."""
+    mask, ids = requests.mask.cpu().numpy(), requests.request_id.cpu().numpy()
+    return torch.from_numpy(random_lists(mask, ids, count, requests.list_length, seed))
+
+
 @torch.no_grad()
 def list_values(evaluator: Evaluator, requests: Requests, sequences: Tensor) -> Tensor:
     """Values lists, the expected clicks of each.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from degre_pipeline.judging.diagnostics.rows import Row, estimated, row
@@ -12,7 +11,7 @@ from degre_pipeline.judging.judges import Judge, Values, prefix_values
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, Estimate, rank_correlation
-from degre_pipeline.reranker.valuation import random_lists
+from degre_pipeline.reranker.valuation import random_lists_of
 
 LISTS_A_BATCH = 4096
 
@@ -33,7 +32,7 @@ def judge_agreement_rows(
         lists: Random lists a request.
         config: Of draw and intervals.
     """
-    random = values_by_judge(requests, _random(requests, lists, config.seed + 2), judges)
+    random = values_by_judge(requests, random_lists_of(requests, lists, config.seed + 2), judges)
     exposed = values_by_judge(requests, requests.shown[:, None], judges)
     of_mined = values_by_judge(requests, mined, judges)
     above = {name: exposed[name][:, 0] - random[name].mean(1) for name in random}
@@ -71,8 +70,3 @@ def _within(one: Values, other: Values, real: np.ndarray) -> Values:
     """Returns the correlation within each request, [b], over the lists that exist."""
     pairs = zip(one, other, real, strict=True)
     return np.array([rank_correlation(a[None, kept], b[None, kept])[0] for a, b, kept in pairs])
-
-
-def _random(requests: Requests, lists: int, seed: int) -> Tensor:
-    ids, mask = requests.request_id.numpy(), requests.mask.numpy()
-    return torch.from_numpy(random_lists(mask, ids, lists, requests.list_length, seed))
