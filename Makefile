@@ -85,6 +85,21 @@ airflow: $(VENV)/.installed $(AIRFLOW)/.installed ## Retrain every day, beginnin
 	@echo 'Airflow at $(AIRFLOW_URL)/dags/daily_retraining in about 20 seconds (Ctrl-C ends it)'
 	airflow standalone
 
+DAYS ?= 10
+OPENS := $(shell sed -nE 's/^ *opens: "(.*)".*/\1/p' conf/base/parameters_living_shop.yml)
+PARAMS ?=
+
+.PHONY: living-shop
+living-shop: $(VENV)/.installed ## A shop that changes: days that the champion serves, each followed by a retraining (DAYS=10)
+	@for day in $$($(BIN)/python -c "import pandas; print(*pandas.date_range('$(OPENS)', periods=$(DAYS)).date)"); do \
+	  echo "==> $$day"; \
+	  $(BIN)/kedro run --env=living_shop --pipeline=living_shop --params="run_date=$$day" || exit; \
+	  $(BIN)/kedro run --env=living_shop --params="run_date=$$day$(if $(PARAMS),$(COMMA)$(PARAMS))" || exit; \
+	done
+	@printf '\n  %s\n' 'data/08_reporting/living_shop/living_shop/report.html: retrained and frozen models by day'
+
+COMMA := ,
+
 # ---------------------------------------------------------------- MovieLens
 
 .PHONY: ml1m-data

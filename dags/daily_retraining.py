@@ -46,7 +46,7 @@ RETRY_SECONDS = float(os.environ.get("DEGRE_RETRY_SECONDS", "60"))
 DEADLINE_MINUTES = float(os.environ.get("DEGRE_DEADLINE_MINUTES", "180"))
 
 PIPELINES = {
-    "data": ("ingestion", "list_building"),
+    "data": (*os.environ.get("DEGRE_PIPELINES_BEFORE", "").split(), "ingestion", "list_building"),
     "training": ("evaluator_training", "mining", "generator_distillation"),
     "release": ("evaluation", "registration", "gate"),
 }

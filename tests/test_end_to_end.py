@@ -171,7 +171,10 @@ def test_diagnostics_are_metrics_of_the_run(finished_run: Path, first: Run) -> N
 def test_what_is_worth_keeping_is_an_artifact(finished_run: Path, first: Run) -> None:
     assert "index.html" in project_runs.artifacts(finished_run, first, "data_docs")
     assert {"metrics.json", "report.html"} <= project_runs.artifacts(finished_run, first, "reporting")
-    assert project_runs.artifacts(finished_run, first, "documents") == {"feature_space.json"}
+    assert project_runs.artifacts(finished_run, first, "documents") == {
+        "feature_space.json",
+        "start_feature_space.json",
+    }
     models = {f"{name}.safetensors" for name in ("mining_evaluator", "external_evaluator", "generator")}
     assert project_runs.artifacts(finished_run, first, "models") == models
 

@@ -5,16 +5,17 @@ import torch
 
 from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
+from degre_pipeline.reranker.models.generator import Decoding
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize(("subject", "beam_size"), [*((one, 1) for one in SUBJECTS), ("generator", 3)])
 def test_no_list_holds_a_padded_candidate(
-    make_requests, make_evaluator, make_generator, subject: str
+    make_requests, make_evaluator, make_generator, subject: str, beam_size: int
 ) -> None:
     requests = make_requests(3, n=12, slots=6, real=[8, 4, 12])
     config = EvaluationConfig(batch_size=2, device="cpu")
     lists = lists_of_subjects(
-        requests, make_generator(6), make_evaluator(6), MiningConfig(beam_size=2), config
+        requests, Decoding(make_generator(6), beam_size), make_evaluator(6), MiningConfig(beam_size=2), config
     )[subject]
     eight, four, twelve = lists.tolist()
 
@@ -30,6 +31,8 @@ def test_the_ranking_order_is_by_score(make_requests, make_evaluator, make_gener
     requests = make_requests(1, n=6, slots=3, real=[5])
     requests.scores[:] = torch.tensor([[-3.0, -1.0, -2.0, -1.0, -9.0, 0.0]])
     config = EvaluationConfig(device="cpu")
-    lists = lists_of_subjects(requests, make_generator(3), make_evaluator(3), MiningConfig(), config)
+    lists = lists_of_subjects(
+        requests, Decoding(make_generator(3)), make_evaluator(3), MiningConfig(), config
+    )
 
     assert lists["ranking_order"].tolist() == [[1, 3, 2]]

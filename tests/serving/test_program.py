@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from degre_pipeline.reranker.compilation import has_compiler
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_generator
 from degre_pipeline.serving.prepare import prepare
-from degre_pipeline.serving.program import MOST_CANDIDATES, MOST_REQUESTS, load_program
+from degre_pipeline.serving.program import (
+    MOST_CANDIDATES,
+    MOST_REQUESTS,
+    export_program,
+    load_program,
+    save_program,
+)
 from degre_pipeline.serving.program_file import check_program_file
-from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner
+from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner, write_onnx
 
 REQUESTS = 3000
 LINEAR = "torch.ops.aten.linear.default"
@@ -68,14 +75,34 @@ def test_decodes_thousands_of_random_requests_as_the_trained_generator(runner, t
     while done < REQUESTS:
         requests, most = int(generator.integers(1, MOST_REQUESTS + 1)), int(generator.integers(1, 20))
         inputs = random_inputs(space, generator, requests, most)
-        assert_same_decode(runner.greedy_decode(*inputs), trained_generator.greedy_decode(*inputs))
+        assert_same_decode(runner.decode(*inputs), trained_generator.greedy_decode(*inputs))
         done += requests
 
 
 @pytest.mark.parametrize(("requests", "most"), [(1, 1), (1, MOST_CANDIDATES), (MOST_REQUESTS, 1), (2, 2)])
 def test_takes_the_smallest_and_the_largest(runner, trained, space, requests, most):
     inputs = random_inputs(space, np.random.default_rng(1), requests, most)
-    assert_same_decode(runner.greedy_decode(*inputs), restore_generator(trained).greedy_decode(*inputs))
+    assert_same_decode(runner.decode(*inputs), restore_generator(trained).greedy_decode(*inputs))
+
+
+def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, space, tmp_path):
+    settings = {**trained.config["settings"], "beam_size": 4}
+    with_beam = replace(trained, config={**trained.config, "settings": settings})
+    save_program(export_program(with_beam), tmp_path / "program.pt2")
+    write_onnx(load_program(tmp_path / "program.pt2"), tmp_path / "decode.onnx")
+    generator, differing = np.random.default_rng(2), 0
+    for requests, most in ((1, 1), (1, MOST_CANDIDATES), (MOST_REQUESTS, 12), (7, 3)):
+        inputs = random_inputs(space, generator, requests, most)
+        expected = restore_decoding(with_beam).decode(*inputs)
+        differing += int((expected[0] != restore_generator(trained).greedy_decode(*inputs)[0]).any(1).sum())
+        for runner in (
+            EagerRunner(load_program(tmp_path / "program.pt2")),
+            OnnxRunner(tmp_path / "decode.onnx"),
+        ):
+            found = runner.decode(*inputs)
+            assert (found[0] == expected[0]).all(1).float().mean() >= 0.99
+            assert torch.equal(found[0] < 0, expected[0] < 0)
+    assert differing, "the beam finds other lists than the greedy decode"
 
 
 def altered(program_file: Path, folder: Path, entry: str, change) -> Path:
@@ -190,9 +217,7 @@ def test_a_compiled_library_decodes_alike_and_leaves_the_rest_to_another(
     generator, trained_generator = np.random.default_rng(2), restore_generator(trained)
     for _ in range(1000):
         inputs = random_inputs(space, generator, int(generator.integers(1, 4)), int(generator.integers(1, 9)))
-        assert_same_decode(
-            compiled.greedy_decode(*inputs), trained_generator.greedy_decode(*inputs), share=0.0
-        )
+        assert_same_decode(compiled.decode(*inputs), trained_generator.greedy_decode(*inputs), share=0.0)
 
 
 def test_preparing_what_is_no_program_says_why(tmp_path):

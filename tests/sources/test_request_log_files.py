@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +27,31 @@ def test_a_written_log_is_read_back(small_log: RequestLog, tmp_path: Path, file_
     for name in ("requests", "candidates", "exposures", "users"):
         pd.testing.assert_frame_equal(getattr(log, name), getattr(expected, name))
     assert list(log.items["item_id"]) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv"])
+def test_a_table_may_be_a_folder_of_files(small_log: RequestLog, tmp_path: Path, file_format: str) -> None:
+    write(small_log, tmp_path, file_format)
+    whole, folder = tmp_path / f"requests.{file_format}", tmp_path / f"requests.{file_format}.d"
+    folder.mkdir()
+    for place in range(len(small_log.requests)):
+        part = replace(small_log, requests=small_log.requests.iloc[[place]])
+        write(part, tmp_path, file_format)
+        whole.rename(folder / f"part-{place}.{file_format}")
+    folder.rename(whole)
+
+    log = read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format=file_format), RUN_DATE)
+
+    pd.testing.assert_frame_equal(log.requests, conform(small_log).requests)
+
+
+def test_an_empty_folder_of_files_is_named(small_log: RequestLog, tmp_path: Path) -> None:
+    write(small_log, tmp_path, "csv")
+    (tmp_path / "items.csv").unlink()
+    (tmp_path / "items.csv").mkdir()
+
+    with pytest.raises(FileNotFoundError, match=r"items\.csv is a folder without a \*\.csv file"):
+        read_request_log_files(RequestLogFilesConfig(folder=str(tmp_path), format="csv"), RUN_DATE)
 
 
 def test_own_column_names_are_renamed_in_their_table_alone(small_log: RequestLog, tmp_path: Path) -> None:

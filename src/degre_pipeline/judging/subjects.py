@@ -8,7 +8,7 @@ from torch import Tensor
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.models.generator import OnlineGenerator
+from degre_pipeline.reranker.models.generator import Decoding
 from degre_pipeline.reranker.strategies import build_search
 from degre_pipeline.reranker.valuation import random_lists_of
 
@@ -17,7 +17,7 @@ SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 
 def lists_of_subjects(
     requests: Requests,
-    generator: OnlineGenerator,
+    generator: Decoding,
     evaluator: Evaluator,
     search: MiningConfig,
     config: EvaluationConfig,
@@ -28,7 +28,7 @@ def lists_of_subjects(
     """
     search_lists = build_search(search)
     decide: Mapping[str, Callable[[Requests], Tensor]] = {
-        "generator": lambda some: generator.greedy_decode(some.static, some.candidates, some.mask)[0],
+        "generator": lambda some: generator.decode(some.static, some.candidates, some.mask)[0],
         "beam": lambda some: search_lists(evaluator, some).sequences[:, 0],
         "ranking_order": ranking_order,
         "random": lambda some: one_random_list(some, config.seed + 1),

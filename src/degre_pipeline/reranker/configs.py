@@ -1,7 +1,7 @@
 """Settings of the models, of training, of mining and of distillation, with the papers' values as defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_type_hints
 
 from torch import Tensor
@@ -17,7 +17,7 @@ EvaluatorHead = Literal["cumulative", "monotone", "slot_clicks"]
 Teacher = Literal["mined", "exposed"]
 
 
-MOST_MEMBERS = 64
+MOST_MEMBERS, MOST_BEAMS = 64, 16
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class TrainedWeights:
 
     weights: Mapping[str, Tensor]
     config: Mapping[str, Any]
+
+
+FROM_NOTHING = TrainedWeights({}, {})
+"""Stands for no earlier model, where a training may start from one."""
 
 
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -119,6 +123,7 @@ class GeneratorConfig(NetworkConfig):
         cross_attention: Lets decoder layers attend to the candidates; off is the literal reading.
         item_input: What a chosen item feeds to the next step: its `encoder` row or its `feature` row.
         pointer_scaling: Divides pointer logits by the square root of the width.
+        beam_size: Prefixes that its decode keeps; 1 is the paper's greedy decode. Training does not see it.
     Source: DeGRe (arXiv 2605.25749), 4.3.
     """
 
@@ -126,10 +131,12 @@ class GeneratorConfig(NetworkConfig):
     cross_attention: bool = False
     item_input: ItemInput = "encoder"
     pointer_scaling: bool = True
+    beam_size: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice("item_input", self.item_input, ItemInput)
+        require(1 <= self.beam_size <= MOST_BEAMS, "beam_size", self.beam_size, f"1 to {MOST_BEAMS}")
 
 
 def check_shape(config: NetworkConfig) -> None:
@@ -156,6 +163,7 @@ class TrainingConfig:
 
     Attributes:
         epochs: Most passes over the training requests.
+        warm_epochs: The same where a training starts from an earlier model's weights; 0: as many as `epochs`.
         batch_size: Requests a step, over all processes.
         accumulate: Equal parts of a step's requests that are computed one after another, to save memory.
         learning_rate: Rate of Adam; the peak when the schedule is `one_cycle`.
@@ -174,6 +182,7 @@ class TrainingConfig:
     """
 
     epochs: int = 20
+    warm_epochs: int = 0
     batch_size: int = 1024
     accumulate: int = 1
     learning_rate: float = 5e-4
@@ -200,12 +209,17 @@ class TrainingConfig:
         )
         every = self.checkpoint_every_steps
         require(every >= 0, "checkpoint_every_steps", every, "0 (at the ends of epochs) or more")
+        require(self.warm_epochs >= 0, "warm_epochs", self.warm_epochs, "0 (as many as epochs) or more")
         for name in ("learning_rate", "gradient_clip"):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         require_choice("schedule", self.schedule, Schedule)
         require_choice("bfloat16", self.bfloat16, Switch)
         require_choice("compile", self.compile, Switch)
+
+    def warm(self) -> "TrainingConfig":
+        """Returns the same training where it starts from an earlier model's weights."""
+        return replace(self, epochs=self.warm_epochs or self.epochs)
 
 
 @dataclass(frozen=True)

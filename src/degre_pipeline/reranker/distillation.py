@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
 from degre_pipeline.reranker.configs import (
+    FROM_NOTHING,
     DistillationConfig,
     GeneratorConfig,
     TrainedWeights,
@@ -16,7 +17,13 @@ from degre_pipeline.reranker.configs import (
 )
 from degre_pipeline.reranker.distillation_gap import best_completions
 from degre_pipeline.reranker.fingerprints import fingerprint
-from degre_pipeline.reranker.models.builders import restore_evaluator, start_from_evaluator, store
+from degre_pipeline.reranker.models.builders import (
+    restore_evaluator,
+    sizes_of,
+    start_from_evaluator,
+    store,
+)
+from degre_pipeline.reranker.models.continuation import continue_from, usable
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
@@ -38,6 +45,7 @@ def distill(
     encoding: str = "",
     pessimism: float = 0.0,
     checkpoints: Checkpoints | None = None,
+    start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, History]:
     """Returns the generator with the best loss on held-out mined sequences, and its training history.
 
@@ -53,6 +61,8 @@ def distill(
         encoding: Identity of the feature space, stored with the weights.
         pessimism: kappa with which an ensemble mined.
         checkpoints: Where an interrupted training is continued from, and a finished one found.
+        start: An earlier generator to start from, for `warm_epochs`; left out, with a message, where its
+            settings or fields were others.
     """
     list_length, device = learn.requests.list_length, choose_device(training.device)
     with seeded(training.seed):
@@ -60,11 +70,15 @@ def distill(
     if distillation.warm_start:
         start_from_evaluator(generator, teacher)
     settings = {
-        "model": asdict(config),
+        "model": asdict(replace(config, beam_size=1)),
         "distillation": asdict(distillation),
         "feature_space": encoding,
         "mining_evaluator": fingerprint(teacher.weights),
     }
+    if usable(start, sizes, list_length, config, name=name):
+        continue_from(generator, start.weights, sizes_of(start), sizes)
+        settings["start"] = fingerprint(start.weights)
+        training = training.warm()
     if distillation.teacher == "exposed":
         learn = exposed_as_mined(learn.requests)
     held_out = exposed_as_mined(check.requests) if distillation.teacher == "exposed" else check

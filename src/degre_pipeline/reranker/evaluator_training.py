@@ -6,9 +6,11 @@ from dataclasses import asdict
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.calibration import calibrate
 from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights, TrainingConfig
+from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, TrainedWeights, TrainingConfig
 from degre_pipeline.reranker.epoch_records import EpochRecords
-from degre_pipeline.reranker.models.builders import build_evaluator, store
+from degre_pipeline.reranker.fingerprints import fingerprint
+from degre_pipeline.reranker.models.builders import build_evaluator, member_weights, sizes_of, store
+from degre_pipeline.reranker.models.continuation import continue_from, usable
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.objectives import evaluator_loss
 from degre_pipeline.reranker.schema import FieldSize
@@ -27,6 +29,7 @@ def train_evaluator(
     calibration: bool = False,
     records: EpochRecords | None = None,
     checkpoints: Checkpoints | None = None,
+    start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, History]:
     """Returns the evaluator with the best loss on held-out lists, and its training history.
 
@@ -41,11 +44,18 @@ def train_evaluator(
         calibration: Whether each member is calibrated after training.
         records: Filled in place with what they find of the evaluator after each epoch, before calibration.
         checkpoints: Where an interrupted training is continued from, and a finished one found.
+        start: An earlier evaluator to start from, for `warm_epochs`; left out, with a message, where its
+            settings or fields were others.
     """
     device, list_length = choose_device(training.device), learn.list_length
     with seeded(training.seed):
         members = [build_evaluator(sizes, list_length, config) for _ in range(config.members)]
     settings = {"model": asdict(config), "feature_space": encoding}
+    if usable(start, sizes, list_length, config, name=name):
+        for index, member in enumerate(members):
+            continue_from(member, member_weights(start, index), sizes_of(start), sizes)
+        settings["start"] = fingerprint(start.weights)
+        training = training.warm()
     if records:
         settings["records"] = dict(records.settings)
     identity = identity_of(training, device, settings, learn.to_tensors(), check.to_tensors())

@@ -92,23 +92,33 @@ class FeatureSpace:
         )
 
 
-def fit_feature_space(fields: Sequence[Field], training_values: Mapping[str, Any]) -> FeatureSpace:
+def fit_feature_space(
+    fields: Sequence[Field], training_values: Mapping[str, Any], earlier: FeatureSpace | None = None
+) -> FeatureSpace:
     """Fits every field on training values only.
 
     Args:
         fields: Declared fields.
         training_values: Raw values of the training requests by field name, any shape.
+        earlier: A space of the same fields to go on from: its values keep their indices, new ones come after
+            them, and its bucket edges stay.
     Returns: The fitted space.
-    Raises: ValueError: If a field has no value, or a numeric field a value that is no number.
+    Raises: ValueError: If a field has no value, or a numeric field a value that is no number, or if the
+        earlier space has other fields.
     """
+    if earlier is not None and earlier.fields != tuple(fields):
+        raise ValueError(f"fields are {tuple(fields)}; allowed: those of the earlier space, {earlier.fields}")
     vocabularies: dict[str, tuple[str, ...]] = {}
     edges: dict[str, tuple[float, ...]] = {}
     for field in fields:
         values = np.asarray(training_values[field.name], dtype=object).ravel()
         if field.kind == "numeric":
-            edges[field.name] = _quantile_edges(field, values)
+            fitted = _quantile_edges(field, values)
+            edges[field.name] = earlier.edges[field.name] if earlier else fitted
         else:
-            vocabularies[field.name] = _vocabulary(field, values)
+            known = earlier.vocabularies[field.name] if earlier else ()
+            new = set(_vocabulary(field, values)) - set(known)
+            vocabularies[field.name] = (*known, *sorted(new))
     return FeatureSpace(tuple(fields), vocabularies, edges)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding
 
 TIE = 1e-4
 """Two log-probabilities closer than this are a tie: padding alone moves them by rounding errors."""
@@ -37,10 +37,10 @@ def differing_lists(
         generator: The trained generator.
         batch_size: Requests decoded together.
     """
-    model = restore_generator(generator)
+    model = restore_decoding(generator)
     rows = iter(enumerate(served))
     for batch in requests.batches(batch_size):
-        trained, steps = model.greedy_decode(batch.static, batch.candidates, batch.mask)
+        trained, steps = model.decode(batch.static, batch.candidates, batch.mask)
         lists = unpadded(trained)
         for place, (row, own) in enumerate(islice(rows, len(batch))):
             if list(own) != lists[place] and not _parted_at_a_tie(list(own), lists[place], steps[place]):

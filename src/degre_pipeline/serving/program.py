@@ -4,12 +4,11 @@ import threading
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from degre_pipeline.reranker.configs import TrainedWeights
-from degre_pipeline.reranker.models.builders import restore_generator
-from degre_pipeline.reranker.models.generator import OnlineGenerator
+from degre_pipeline.reranker.models.builders import restore_decoding
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.serving.program_file import check_program_file
 
@@ -21,23 +20,11 @@ MOST_REQUESTS = 256
 _ONE_AT_A_TIME = threading.Lock()  # torch reads programs through a global variable
 
 
-class GreedyDecode(nn.Module):
-    """Makes the greedy decode, unrolled over the slots, the forward of a module."""
-
-    def __init__(self, generator: OnlineGenerator) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns sequences [b, L] and log-probabilities [b, L, n]; see `OnlineGenerator.greedy_decode`."""
-        return self.generator.greedy_decode(static, candidates, mask)
-
-
 def export_program(trained: TrainedWeights, most_candidates: int = MOST_CANDIDATES) -> ExportedProgram:
-    """Returns the greedy decode of trained weights as a program.
+    """Returns the decode of trained weights as a program, unrolled over the slots.
 
     It takes the index columns that `Reranker.encode` makes, for 1 to `MOST_REQUESTS` requests of 1 to
-    `most_candidates` candidates, and gives what `OnlineGenerator.greedy_decode` gives.
+    `most_candidates` candidates, and gives what `Decoding.forward` gives.
 
     Args:
         trained: The generator.
@@ -48,7 +35,7 @@ def export_program(trained: TrainedWeights, most_candidates: int = MOST_CANDIDAT
     sizes = [FieldSize(**size) for size in trained.config["sizes"]]
     with torch.no_grad():
         return torch.export.export(
-            GreedyDecode(restore_generator(trained)),
+            restore_decoding(trained),
             blank_inputs(sizes, 2, 3),
             dynamic_shapes=({0: requests}, {0: requests, 1: candidates}, {0: requests, 1: candidates}),
         )

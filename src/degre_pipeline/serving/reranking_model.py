@@ -11,7 +11,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace, Indices
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.serving.request_schema import ITEM_ID, ItemId, Request, RequestSchema, plain, plain_value
 
@@ -36,8 +36,8 @@ class RankedList:
 class Decoder(Protocol):
     """A trained generator, or what runs its exported program."""
 
-    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns sequences [b, L] and log-probabilities [b, L, n]; see `OnlineGenerator`."""
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns sequences [b, L] and log-probabilities [b, L, n]; see `OnlineGenerator.greedy_decode`."""
 
 
 class Reranker:
@@ -74,7 +74,7 @@ class Reranker:
 
     def _rerank_batch(self, requests: Sequence[Request]) -> list[RankedList]:
         static, candidates, mask = self.encode(requests)
-        sequences, log_probabilities = self._generator.greedy_decode(static, candidates, mask)
+        sequences, log_probabilities = self._generator.decode(static, candidates, mask)
         chosen = log_probabilities.gather(-1, sequences.clamp(min=0)[..., None])[..., 0].exp()
         return [_ranked(*one) for one in zip(requests, sequences.tolist(), chosen.tolist(), strict=True)]
 
@@ -111,7 +111,7 @@ def build_reranker(trained: TrainedWeights, space: FeatureSpace) -> Reranker:
             f"the generator was trained for the fields {trained.config.get('sizes')}; "
             f"the feature space allows: {wanted}"
         )
-    return Reranker(restore_generator(trained), space)
+    return Reranker(restore_decoding(trained), space)
 
 
 def _column(field: Field, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:

@@ -1,6 +1,6 @@
 """What runs the served program: torch itself, ONNX Runtime, or a library compiled for this machine.
 
-Every runner stands in for the generator: its `greedy_decode` gives the same sequences and log-probabilities.
+Every runner stands in for the generator: its `decode` gives the same sequences and log-probabilities.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ class EagerRunner:
         self._module = program.module()
 
     @torch.no_grad()
-    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
-        """Returns what `OnlineGenerator.greedy_decode` returns."""
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
+        """Returns what `Decoding.forward` returns."""
         found: Decoded = self._module(static, candidates, mask)
         return found
 
@@ -52,8 +52,8 @@ class OnnxRunner:
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._taken = {one.name for one in self._session.get_inputs()}
 
-    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
-        """Returns what `OnlineGenerator.greedy_decode` returns."""
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
+        """Returns what `Decoding.forward` returns."""
         given = zip(_INPUTS, (static, candidates, mask), strict=True)
         inputs = {name: tensor.numpy() for name, tensor in given if name in self._taken}
         sequences, steps = self._session.run(None, inputs)
@@ -79,11 +79,11 @@ class CompiledRunner:
         self._call, self._candidates = call, candidates
         self._otherwise, self._one_by_one = otherwise, one_by_one
 
-    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
-        """Returns what `OnlineGenerator.greedy_decode` returns."""
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> Decoded:
+        """Returns what `Decoding.forward` returns."""
         b, n = mask.shape
         if n > self._candidates or b > self._one_by_one:
-            return self._otherwise.greedy_decode(static, candidates, mask)
+            return self._otherwise.decode(static, candidates, mask)
         missing = self._candidates - n
         padded = functional.pad(candidates, (0, 0, 0, missing)), functional.pad(mask, (0, missing))
         rows = [self._call(*(part[row : row + 1] for part in (static, *padded))) for row in range(b)]

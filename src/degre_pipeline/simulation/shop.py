@@ -19,6 +19,9 @@ _CLIENT_LOGITS = np.array([0.1, -0.15, 0.0])
 _AGE_PRICE_SENSITIVITY = np.array([0.3, 0.1, -0.1, -0.3])
 _PRICE_LEVEL_EDGES = (-1.2, -0.4, 0.4, 1.2)
 _WORLD_STREAM = 0
+_BRAND_SHARE = 0.25
+PRICE_SPREAD = 0.5
+"""Standard deviation of the log price within a category."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class ShopConfig:
         ranking_noise: Standard deviation of the ranking score around the stand-alone logit.
         logging_noise: Scale of the Gumbel noise added to the score when choosing what to show.
         exploration: Share of requests that are shown a random list.
+        item_lifetime: Days after which another item takes an item's place; 0: never.
+        taste_drift: Standard deviation of the logit that fashion adds to a segment's taste for a category.
+        taste_period: Days in which a fashion comes, goes and comes back.
         seed: Seed of the world and of every day.
 
     Raises: ValueError naming the setting, its value and what is allowed.
@@ -71,6 +77,9 @@ class ShopConfig:
     ranking_noise: float = 0.55
     logging_noise: float = 0.5
     exploration: float = 0.1
+    item_lifetime: int = 0
+    taste_drift: float = 0.0
+    taste_period: int = 30
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -90,7 +99,7 @@ def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
     """Lowest and highest value allowed of every setting."""
     unbounded = float("inf")
     numbers = {field.name: (0.0, unbounded) for field in fields(config)}
-    sizes = ("users", "categories", "segments", "brands", "days", "list_length")
+    sizes = ("users", "categories", "segments", "brands", "days", "list_length", "taste_period")
     return (
         numbers
         | dict.fromkeys(sizes, (1.0, unbounded))
@@ -106,7 +115,7 @@ def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
 
 @dataclass(frozen=True, eq=False)
 class Shop:
-    """Everything about the shop that does not change from day to day.
+    """Users and items of the shop; see `shop_changes` for what it is on another day.
 
     Attributes:
         config: The settings it was built from.
@@ -115,11 +124,14 @@ class Shop:
         user_activity: Share of all requests, [users].
         user_taste: Logit for every category, [users, categories].
         price_sensitivity: Logit lost per standard deviation of price, [users].
+        item_id: Ids from 1, int64 [items].
         item_category: int64 [items].
         item_brand: int64 [items].
         item_price: In currency units, [items].
         item_relative_price: Log price, standardized within its category, [items].
         item_quality: Logit for everybody, [items].
+        brand_quality: What a brand adds to the quality of its items, in standard deviations, [brands].
+        category_price: Mean log price, [categories].
         complement_of: Category that makes category c more wanted when placed before it, -1 for none,
             int64 [categories].
     """
@@ -130,11 +142,14 @@ class Shop:
     user_activity: FloatArray
     user_taste: FloatArray
     price_sensitivity: FloatArray
+    item_id: IntArray
     item_category: IntArray
     item_brand: IntArray
     item_price: FloatArray
     item_relative_price: FloatArray
     item_quality: FloatArray
+    brand_quality: FloatArray
+    category_price: FloatArray
     complement_of: IntArray
 
     def stand_alone_logits(self, user: IntArray, client: IntArray, item: IntArray) -> FloatArray:
@@ -184,22 +199,34 @@ def _draw_users(config: ShopConfig, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _draw_items(config: ShopConfig, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw items; categories come in pairs, the second of which is wanted more after the first.
-
-    A quarter of the variance of quality is the brand's.
-    """
+    """Draw items; categories come in pairs, the second of which is wanted more after the first."""
     brand = rng.integers(config.brands, size=config.items)
     brand_quality = rng.standard_normal(config.brands)
-    quality = 0.5 * brand_quality[brand] + np.sqrt(0.75) * rng.standard_normal(config.items)
+    quality = quality_of(config, brand_quality[brand], rng.standard_normal(config.items))
     numbers = np.arange(config.categories)
     category = rng.permutation(np.arange(config.items) % config.categories)
     relative_price = rng.standard_normal(config.items)
     category_price = rng.uniform(2.5, 4.5, config.categories)
     return {
+        "item_id": np.arange(1, config.items + 1),
         "item_category": category,
         "item_brand": brand,
-        "item_price": np.round(np.exp(category_price[category] + 0.5 * relative_price), 2),
+        "item_price": np.round(np.exp(category_price[category] + PRICE_SPREAD * relative_price), 2),
         "item_relative_price": relative_price,
-        "item_quality": config.item_quality * quality,
+        "item_quality": quality,
+        "brand_quality": brand_quality,
+        "category_price": category_price,
         "complement_of": np.where(numbers % 2 == 1, numbers - 1, -1),
     }
+
+
+def quality_of(config: ShopConfig, of_brand: FloatArray, own: FloatArray) -> FloatArray:
+    """Returns the logit that items have for everybody; a quarter of its variance is the brand's.
+
+    Args:
+        config: With the standard deviation of the result.
+        of_brand: Quality of each item's brand, in standard deviations, [items].
+        own: What sets each item apart from its brand, in standard deviations, [items].
+    """
+    quality: FloatArray = np.sqrt(_BRAND_SHARE) * of_brand + np.sqrt(1 - _BRAND_SHARE) * own
+    return config.item_quality * quality

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
 from degre_pipeline.simulation.shop import CLIENTS, Shop
@@ -17,6 +18,7 @@ _HOUR_WEIGHTS = np.array(
 )
 _CLIENT_SHARES = (0.6, 0.3, 0.1)
 _REQUESTS_PER_CHUNK = 2_000
+_SHOWN_STREAM = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class DayLog:
         client: Index into `CLIENTS`, int64 [r].
         candidate_item: Indices of the candidate items, in the order handed over, int64 [r, n].
         ranking_score: Stand-alone logit plus noise, drawn anew for every candidate of every request, [r, n].
+        explored: Whether a random list was shown, bool [r].
         exposed: Candidate indices of the shown list, int64 [r, t].
         clicks: int64 [r, t].
         conversions: Purchases, only where clicked, int64 [r, t].
@@ -42,6 +45,7 @@ class DayLog:
     client: IntArray
     candidate_item: IntArray
     ranking_score: FloatArray
+    explored: NDArray[np.bool_]
     exposed: IntArray
     clicks: IntArray
     conversions: IntArray
@@ -52,7 +56,7 @@ def simulate_day(shop: Shop, day: int) -> DayLog:
     """Simulate a day from the shop's seed and the day alone.
 
     Args:
-        shop: The world.
+        shop: The world, as it is on that day.
         day: Ordinal of the date, at least 1.
 
     Raises: ValueError if the day is below 1.
@@ -67,9 +71,8 @@ def simulate_day(shop: Shop, day: int) -> DayLog:
     items = retrieve_candidates(shop, user, rng)
     truth = click_truth(shop, day, user, client, items)
     scores = truth.stand_alone_logits + config.ranking_noise * rng.standard_normal(items.shape)
-    exposed = choose_exposed(scores, shop, rng)
-    clicked = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
-    bought = clicked & (rng.random(exposed.shape) < purchase_probabilities(shop, user, items, exposed))
+    explored, exposed = choose_exposed(scores, shop, rng)
+    clicks, conversions = _answers(shop, exposed, rng, truth=truth, user=user, items=items)
     return DayLog(
         day=day,
         second_of_day=np.sort(hour * 3600 + rng.integers(3600, size=len(hour))),
@@ -77,11 +80,43 @@ def simulate_day(shop: Shop, day: int) -> DayLog:
         client=client,
         candidate_item=items,
         ranking_score=scores,
+        explored=explored,
         exposed=exposed,
-        clicks=clicked.astype(np.int64),
-        conversions=bought.astype(np.int64),
+        clicks=clicks,
+        conversions=conversions,
         truth=truth,
     )
+
+
+def shown_instead(shop: Shop, log: DayLog, lists: IntArray) -> DayLog:
+    """Returns the day as it would have been with other lists, except where the shop explored.
+
+    Args:
+        shop: As it is on that day.
+        log: Of the day.
+        lists: Candidate indices, int64 [r, t].
+    """
+    rng = np.random.default_rng((shop.config.seed, log.day, _SHOWN_STREAM))
+    exposed = np.where(log.explored[:, None], log.exposed, lists)
+    clicks, conversions = _answers(
+        shop, exposed, rng, truth=log.truth, user=log.user, items=log.candidate_item
+    )
+    return replace(log, exposed=exposed, clicks=clicks, conversions=conversions)
+
+
+def _answers(
+    shop: Shop,
+    exposed: IntArray,
+    rng: np.random.Generator,
+    *,
+    truth: ClickTruth,
+    user: IntArray,
+    items: IntArray,
+) -> tuple[IntArray, IntArray]:
+    """Returns clicks and purchases on shown lists, int64 [r, t] each."""
+    clicked = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
+    bought = clicked & (rng.random(exposed.shape) < purchase_probabilities(shop, user, items, exposed))
+    return clicked.astype(np.int64), bought.astype(np.int64)
 
 
 def retrieve_candidates(shop: Shop, user: IntArray, rng: np.random.Generator) -> IntArray:
@@ -112,15 +147,17 @@ def click_truth(shop: Shop, day: int, user: IntArray, client: IntArray, items: I
     )
 
 
-def choose_exposed(scores: FloatArray, shop: Shop, rng: np.random.Generator) -> IntArray:
+def choose_exposed(
+    scores: FloatArray, shop: Shop, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], IntArray]:
     """The logging policy: the best by noisy score, and for a share of requests a random list.
 
-    Returns: Candidate indices, int64 [r, t].
+    Returns: Whether the list is a random one, [r], and its candidate indices, int64 [r, t].
     """
     noise = rng.gumbel(size=scores.shape)
     explores = rng.random((len(scores), 1)) < shop.config.exploration
     keys = np.where(explores, noise, scores + shop.config.logging_noise * noise)
-    return np.argsort(-keys, axis=1)[:, : shop.config.list_length]
+    return explores[:, 0], np.argsort(-keys, axis=1)[:, : shop.config.list_length]
 
 
 def purchase_probabilities(shop: Shop, user: IntArray, items: IntArray, exposed: IntArray) -> FloatArray:

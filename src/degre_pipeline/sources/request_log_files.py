@@ -1,4 +1,4 @@
-"""Your own log: five Parquet or CSV files, one a request-log table."""
+"""Your own log: five Parquet or CSV files, or folders of them, one a request-log table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +19,8 @@ class RequestLogFilesConfig:
     """Where a log's five files lie and what their columns are called.
 
     Attributes:
-        folder: Folder with requests, candidates, exposures, users and items, each ending in `.{format}`.
+        folder: Folder with requests, candidates, exposures, users and items, each ending in `.{format}`: a
+            file, or a folder of them, as Spark writes it, whose parts are read one after another.
         format: "parquet" or "csv".
         renames: Own column names, as "table.own_name" to the request log's name, for example
             {"candidates.score": "ranking_score"}.
@@ -67,7 +68,7 @@ def read_request_log_files(config: RequestLogFilesConfig, run_date: date) -> Req
 def _read_table(config: RequestLogFilesConfig, table: str) -> pd.DataFrame:
     """Reads one file, renames its columns and checks that the required ones are there."""
     path = Path(config.folder) / f"{table}.{config.format}"
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"Request-log file {path} does not exist. Required in {config.folder} are "
             f"{[f'{name}.{config.format}' for name in TABLES]}."
@@ -86,9 +87,20 @@ def _read_table(config: RequestLogFilesConfig, table: str) -> pd.DataFrame:
 
 def _read_file(path: Path, file_format: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path) if file_format == "parquet" else pd.read_csv(path, low_memory=False)
+        if path.is_file():
+            return _read_part(path, file_format)
+        parts = sorted(path.glob(f"*.{file_format}"))
+        if not parts:
+            raise FileNotFoundError(
+                f"{path} is a folder without a *.{file_format} file; at least one is needed."
+            )
+        return pd.concat([_read_part(part, file_format) for part in parts], ignore_index=True)
     except ValueError as error:
         raise ValueError(f"Cannot read {path} as {file_format}: {error}") from error
+
+
+def _read_part(path: Path, file_format: str) -> pd.DataFrame:
+    return pd.read_parquet(path) if file_format == "parquet" else pd.read_csv(path, low_memory=False)
 
 
 def _check_renames(path: Path, frame: pd.DataFrame, own_names: Mapping[str, str]) -> None:

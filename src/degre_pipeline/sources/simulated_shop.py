@@ -18,8 +18,8 @@ from degre_pipeline.simulation.shop import (
     PRICE_LEVELS,
     Shop,
     ShopConfig,
-    build_shop,
 )
+from degre_pipeline.simulation.shop_changes import shop_on
 from degre_pipeline.simulation.shop_day import DayLog, simulate_day
 from degre_pipeline.sources.request_log import RequestLog, conform
 
@@ -29,17 +29,25 @@ def simulate_request_log(config: ShopConfig, run_date: datetime.date) -> tuple[R
 
     A date's rows depend on the configuration and the date, never on the window it is asked for in.
     """
-    shop = build_shop(config)
     last = run_date.toordinal()
-    days = [simulate_day(shop, day) for day in range(last - config.days + 1, last + 1)]
-    log = RequestLog(
-        requests=pd.concat([_requests(day) for day in days], ignore_index=True),
-        candidates=pd.concat([_candidates(day) for day in days], ignore_index=True),
-        exposures=pd.concat([_exposures(shop, day) for day in days], ignore_index=True),
-        users=_users(shop),
-        items=_items(shop),
+    days = [_day(config, day) for day in range(last - config.days + 1, last + 1)]
+    return conform(as_request_log(days)), concatenate_truths([log.truth for _, log in days])
+
+
+def as_request_log(days: Sequence[tuple[Shop, DayLog]]) -> RequestLog:
+    """Returns the tables of some days, each given with the shop as it was; they have yet to be conformed."""
+    return RequestLog(
+        requests=pd.concat([_requests(log) for _, log in days], ignore_index=True),
+        candidates=pd.concat([_candidates(shop, log) for shop, log in days], ignore_index=True),
+        exposures=pd.concat([_exposures(shop, log) for shop, log in days], ignore_index=True),
+        users=_users(days[0][0]),
+        items=pd.concat([_items(shop) for shop, _ in days]).drop_duplicates("item_id", ignore_index=True),
     )
-    return conform(log), concatenate_truths([day.truth for day in days])
+
+
+def _day(config: ShopConfig, day: int) -> tuple[Shop, DayLog]:
+    shop = shop_on(config, day)
+    return shop, simulate_day(shop, day)
 
 
 def _requests(day: DayLog) -> pd.DataFrame:
@@ -57,13 +65,13 @@ def _requests(day: DayLog) -> pd.DataFrame:
     )
 
 
-def _candidates(day: DayLog) -> pd.DataFrame:
+def _candidates(shop: Shop, day: DayLog) -> pd.DataFrame:
     requests, width = day.candidate_item.shape
     return pd.DataFrame(
         {
             "request_id": np.repeat(day.truth.request_id, width),
             "candidate_index": np.tile(np.arange(width), requests),
-            "item_id": day.candidate_item.ravel() + 1,
+            "item_id": shop.item_id[day.candidate_item.ravel()],
             "ranking_score": day.ranking_score.ravel(),
         }
     )
@@ -76,7 +84,7 @@ def _exposures(shop: Shop, day: DayLog) -> pd.DataFrame:
         {
             "request_id": np.repeat(day.truth.request_id, length),
             "slot": np.tile(np.arange(1, length + 1), requests),
-            "item_id": item + 1,
+            "item_id": shop.item_id[item],
             "click": day.clicks.ravel(),
             "conversion": day.conversions.ravel().astype(np.float64),
             "price": shop.item_price[item],
@@ -98,7 +106,7 @@ def _users(shop: Shop) -> pd.DataFrame:
 def _items(shop: Shop) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "item_id": np.arange(1, shop.config.items + 1),
+            "item_id": shop.item_id,
             "category": _numbered("category", shop.item_category),
             "brand": _numbered("brand", shop.item_brand),
             "price": shop.item_price,

@@ -68,7 +68,16 @@ class Gate:
     settings: GateConfig
 
     def register(self, shop: Shop, run_date: str = "2026-01-31") -> dict[str, Any]:
-        return register_model(**vars(shop), metrics=FIGURES, run_date=run_date, model_name=NAME)
+        return register_model(
+            **vars(shop),
+            metrics=FIGURES,
+            mining_evaluator=self.external_evaluator,
+            external_evaluator=self.external_evaluator,
+            external_share=0.3,
+            split_seed=0,
+            run_date=run_date,
+            model_name=NAME,
+        )
 
     def slice_of(self, shop: Shop) -> dict[str, Any]:
         tables = (shop.requests, shop.users, shop.items, shop.scored_candidates)

@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import mlflow
 import pytest
+import torch
 
 from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.pipelines.registration.registry import metric_tags
 from degre_pipeline.promotion import ledger
 from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.models.builders import restore_generator
 from small_shop import small_generator
 
@@ -20,10 +22,21 @@ METRICS = [
     {"subject": "beam", "judge": "external", "metric": "hr1", "value": 0.9},
 ]
 
+MINING, EXTERNAL = (
+    TrainedWeights({"w": torch.full((2,), value)}, {"model": "evaluator"}) for value in (1.0, 2.0)
+)
+
 
 def register(shop, run_date="2026-01-31", **changed):
     return register_model(
-        **vars(replace(shop, **changed)), metrics=METRICS, run_date=run_date, model_name="reranker"
+        **vars(replace(shop, **changed)),
+        metrics=METRICS,
+        mining_evaluator=MINING,
+        external_evaluator=EXTERNAL,
+        external_share=0.3,
+        split_seed=0,
+        run_date=run_date,
+        model_name="reranker",
     )
 
 
@@ -46,6 +59,8 @@ def test_registers_in_the_open_run_and_makes_it_the_challenger(shop, registry):
         "git_commit": "abc123",
         "training_first_day": "2026-01-27",
         "training_last_day": "2026-01-30",
+        "external_share": "0.3",
+        "split_seed": "0",
         "truth.utility_over_ranking_order": "0.0625",
         "external.hr1": "0.5",
     }

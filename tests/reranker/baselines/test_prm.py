@@ -78,7 +78,7 @@ def test_the_list_is_the_order_of_the_scores_and_padding_is_never_in_it(sizes, m
     model = build(sizes)
     with torch.no_grad():
         scores = model(requests.static, requests.candidates, requests.mask)
-    lists, log_probabilities = model.greedy_decode(requests.static, requests.candidates, requests.mask)
+    lists, log_probabilities = model.decode(requests.static, requests.candidates, requests.mask)
     for row, real in enumerate([8, 5, 3, 1]):
         best = scores[row, :real].argsort(descending=True)[:4].tolist()
         assert lists[row].tolist() == best + [-1] * (4 - len(best))
@@ -114,7 +114,7 @@ def test_a_stored_model_gives_the_same_lists(sizes, make_requests):
     trained = store_prm(model, sizes, CONFIG, "space")
     again = restore_prm(trained)
     given = requests.static, requests.candidates, requests.mask
-    assert torch.equal(again.greedy_decode(*given)[0], model.greedy_decode(*given)[0])
+    assert torch.equal(again.decode(*given)[0], model.decode(*given)[0])
     assert trained.config["feature_space"] == "space"
     with pytest.raises(ValueError, match="model of stored weights is 'generator'; allowed: prm"):
         restore_prm(replace(trained, config={**trained.config, "model": "generator"}))
@@ -158,7 +158,7 @@ def test_the_click_model_stays_as_it_was(trained):
 def test_it_beats_the_ranking_order_where_clicks_can_be_learned(trained, shop_data, shop_truth):
     model, _, ordered = trained
     model.eval()
-    lists, _ = model.greedy_decode(ordered.static, ordered.candidates, ordered.mask)
+    lists, _ = model.decode(ordered.static, ordered.candidates, ordered.mask)
     requests = Requests.from_tensors(shop_data[0]).of("test")
     truth = ClickTruth.from_tensors(shop_truth).select(requests.request_id.tolist())
     order = requests.scores.argsort(dim=1, descending=True, stable=True)

@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import GeneratorConfig
-from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator, chosen_before
+from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator, chosen_before
 
 VARIANTS = [
     {"cross_attention": cross, "item_input": item_input}
@@ -152,3 +153,52 @@ def test_a_generator_can_be_built_without_user_fields(sizes, make_requests) -> N
     sequences, _ = generator.greedy_decode(requests.static[:, 1:], requests.candidates, requests.mask)
 
     assert all(len(set(sequence)) == 3 for sequence in sequences.tolist())
+
+
+def probability(generator: OnlineGenerator, requests: Requests, lists: torch.Tensor) -> torch.Tensor:
+    """Returns the log-probability of lists [b, k, t]."""
+    steps = forced(generator, requests, lists)
+    chosen = steps.gather(-1, lists.clamp(min=0)[..., None])[..., 0]
+    return chosen.masked_fill(lists < 0, 0.0).sum(-1)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_a_beam_of_one_is_the_greedy_decode(make_requests, make_generator, settings) -> None:
+    requests, generator = make_requests(4, real=[8, 6, 4, 2]), make_generator(**settings)
+    sequences, steps = Decoding(generator, 1).decode(requests.static, requests.candidates, requests.mask)
+    own = generator.beam_decode(requests.static, requests.candidates, requests.mask, 1)
+
+    assert torch.equal(own[0], sequences)
+    assert torch.equal(own[1].isfinite(), steps.isfinite())
+    assert torch.allclose(own[1].exp(), steps.exp(), atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_a_beam_of_all_prefixes_finds_the_most_probable_list(make_requests, make_generator, settings) -> None:
+    requests, generator = make_requests(3, n=4, slots=3), make_generator(3, **settings)
+    every = torch.tensor(list(itertools.permutations(range(4), 3)))[None].expand(3, -1, -1)
+    best = every[0][probability(generator, requests, every).argmax(1)]
+
+    sequences, steps = generator.beam_decode(requests.static, requests.candidates, requests.mask, 24)
+
+    assert torch.equal(sequences, best)
+    alone = forced(generator, requests, sequences[:, None])[:, 0]
+    assert torch.allclose(steps.exp(), alone.exp(), atol=1e-6)
+
+
+def test_a_wider_beam_finds_no_less_probable_lists_and_ends_short_ones(make_requests, make_generator) -> None:
+    requests, generator = make_requests(6, real=[8, 6, 4, 3, 2, 1]), make_generator()
+    greedy, _ = decoded(generator, requests)
+    beam, steps = generator.beam_decode(requests.static, requests.candidates, requests.mask, 5)
+
+    lists = torch.stack([greedy, beam], 1)
+    by_greedy, by_beam = probability(generator, requests, lists).unbind(1)
+    assert (by_beam >= by_greedy - 1e-5).all()
+    assert torch.equal(beam < 0, greedy < 0)
+    assert not steps.isnan().any()
+
+
+@pytest.mark.parametrize("beam_size", [0, 17])
+def test_a_beam_out_of_range_is_refused(beam_size: int) -> None:
+    with pytest.raises(ValueError, match=f"beam_size is {beam_size}; allowed: 1 to 16"):
+        GeneratorConfig(beam_size=beam_size)

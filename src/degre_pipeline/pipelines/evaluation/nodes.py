@@ -40,7 +40,7 @@ from degre_pipeline.pipelines.evaluation.summary import (
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding
-from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator, restore_generator
 from degre_pipeline.reranker.training import choose_device
 
 
@@ -57,7 +57,7 @@ def rerank_test_requests(
     device = choose_device(config.device)
     requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
     models = (
-        restore_generator(generator).to(device),
+        restore_decoding(generator).to(device),
         restore_evaluator(mining_evaluator, search.pessimism).to(device),
     )
     lists = lists_of_subjects(requests, *models, search, config)

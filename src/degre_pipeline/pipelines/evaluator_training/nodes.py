@@ -10,6 +10,7 @@ from torch import Tensor
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
+    FROM_NOTHING,
     EpochMiningConfig,
     EvaluatorConfig,
     TrainedWeights,
@@ -33,6 +34,7 @@ def train_mining_evaluator(
     calibration: bool = False,
     checkpoints: Checkpoints | None = None,
     epoch_mining: EpochMiningConfig = NOTHING_MINED,
+    start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame, dict[str, Tensor]]:
     """Returns the evaluator that guides the search, its training history, and what it mined after each epoch.
 
@@ -49,6 +51,7 @@ def train_mining_evaluator(
         checkpoints,
         lists_without_clicks=lists_without_clicks,
         calibration=calibration,
+        start=start,
         records=records,
     )
     return trained, history, _mined(records)
@@ -64,6 +67,7 @@ def train_external_evaluator(
     lists_without_clicks: bool = True,
     calibration: bool = False,
     checkpoints: Checkpoints | None = None,
+    start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
@@ -76,6 +80,7 @@ def train_external_evaluator(
         checkpoints,
         lists_without_clicks=lists_without_clicks,
         calibration=calibration,
+        start=start,
     )
 
 
@@ -89,6 +94,7 @@ def _train(
     *,
     lists_without_clicks: bool,
     calibration: bool,
+    start: TrainedWeights,
     records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     requests = Requests.from_tensors(request_tensors)
@@ -105,6 +111,7 @@ def _train(
         calibration=calibration,
         records=records,
         checkpoints=checkpoints,
+        start=start,
     )
     return trained, pd.DataFrame(history)
 

@@ -9,6 +9,7 @@ from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
+    FROM_NOTHING,
     DistillationConfig,
     GeneratorConfig,
     MiningConfig,
@@ -31,6 +32,7 @@ def distill_generator(
     distillation: DistillationConfig,
     search: MiningConfig,
     checkpoints: Checkpoints | None = None,
+    start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the generator with the best validation loss on mined sequences, and its training history.
 
@@ -48,6 +50,7 @@ def distill_generator(
         encoding=encoding_of(request_tensors),
         pessimism=search.pessimism,
         checkpoints=checkpoints,
+        start=start,
     )
     return generator, pd.DataFrame(history)
 

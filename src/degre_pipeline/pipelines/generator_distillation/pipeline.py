@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
                     "params:generator_distillation.distillation",
                     "params:mining.search",
                     "training_checkpoints",
+                    "start_generator",
                 ],
                 outputs=["generator", "generator_history"],
             )

@@ -29,8 +29,13 @@ def check_fields(fields: Sequence[Field], tables: Tables) -> None:
             )
 
 
-def fit_on_training(fields: Sequence[Field], lists: pd.DataFrame, tables: Tables) -> FeatureSpace:
-    """Returns the feature space of what training requests show: their users, contexts and candidates."""
+def fit_on_training(
+    fields: Sequence[Field], lists: pd.DataFrame, tables: Tables, earlier: FeatureSpace | None = None
+) -> FeatureSpace:
+    """Returns the feature space of what training requests show: their users, contexts and candidates.
+
+    With an earlier space, its values keep their indices; see `fit_feature_space`.
+    """
     check_fields(fields, tables)
     training = lists.loc[lists["split"] == "train"]
     items = np.unique(np.concatenate(training["candidate_item_ids"].to_list()))
@@ -41,7 +46,7 @@ def fit_on_training(fields: Sequence[Field], lists: pd.DataFrame, tables: Tables
         "score": tables["candidates"].loc[tables["candidates"]["request_id"].isin(training["request_id"])],
     }
     return fit_feature_space(
-        fields, {field.name: rows[field.group][field.name].to_numpy() for field in fields}
+        fields, {field.name: rows[field.group][field.name].to_numpy() for field in fields}, earlier
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from degre_pipeline.pipelines.list_building.encoding import Tables, encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import check_types, require
+from degre_pipeline.reranker.configs import TrainedWeights, check_types, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
 from degre_pipeline.reranker.metrics import area_under_roc
@@ -42,6 +42,30 @@ class ListConfig:
         require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
         require(0 < self.external_share < 1, "external_share", self.external_share, "above 0, below 1")
         require(self.split in STRATEGIES, "split", self.split, ", ".join(STRATEGIES))
+
+
+def find_start(
+    start_from_champion: bool,
+    run_date: str,
+    model_name: str,
+    fields: list[dict[str, Any]],
+    lists: ListConfig,
+) -> tuple[dict[str, Any], TrainedWeights, TrainedWeights, TrainedWeights]:
+    """Returns feature space, evaluators and generator of the champion before the day; all empty for none."""
+    # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
+    from degre_pipeline.promotion.starting_point import MODELS, StartingPoint, start_of_day
+
+    start = StartingPoint()
+    if start_from_champion:
+        start = start_of_day(
+            model_name,
+            str(run_date),
+            fields=parse_fields(fields),
+            external_share=lists.external_share,
+            split_seed=lists.seed,
+        )
+    mining, external, generator = (start.models[name] for name in MODELS)
+    return dict(start.feature_space), mining, external, generator
 
 
 def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
@@ -131,10 +155,15 @@ def fit_features(
     users: pd.DataFrame,
     items: pd.DataFrame,
     fields: list[dict[str, Any]],
+    start_feature_space: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns the vocabularies and bucket edges, fitted on training requests."""
+    """Returns the vocabularies and bucket edges, fitted on training requests.
+
+    Where the day starts from an earlier feature space, that one is gone on with.
+    """
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    return fit_on_training(parse_fields(fields), lists, tables).to_dict()
+    earlier = FeatureSpace.from_dict(start_feature_space) if start_feature_space else None
+    return fit_on_training(parse_fields(fields), lists, tables, earlier).to_dict()
 
 
 def encode_requests(

@@ -2,13 +2,30 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import build_lists, encode_requests, fit_features, score_candidates, split_requests
+from .nodes import build_lists, encode_requests, find_start, fit_features, score_candidates, split_requests
 
 
 def create_pipeline() -> Pipeline:
     """Returns the list-building pipeline."""
     return Pipeline(
         [
+            Node(
+                find_start,
+                name="find_start",
+                inputs=[
+                    "params:start_from_champion",
+                    "params:run_date",
+                    "params:registration.model_name",
+                    "params:list_building.fields",
+                    "params:list_building.lists",
+                ],
+                outputs=[
+                    "start_feature_space",
+                    "start_mining_evaluator",
+                    "start_external_evaluator",
+                    "start_generator",
+                ],
+            ),
             Node(
                 split_requests,
                 name="split_requests",
@@ -47,6 +64,7 @@ def create_pipeline() -> Pipeline:
                     "users",
                     "items",
                     "params:list_building.fields",
+                    "start_feature_space",
                 ],
                 outputs="feature_space",
             ),

@@ -56,6 +56,13 @@ def open_shop(
         started here, before anything else takes its time.
     """
     require(source == SIMULATED, "ingestion.source", source, f"{SIMULATED}: only it answers to other lists")
+    for name in ("item_lifetime", "taste_drift"):
+        require(
+            getattr(simulated_shop, name) == 0,
+            f"ingestion.simulated_shop.{name}",
+            getattr(simulated_shop, name),
+            "0: the experiment is made in a shop that stays as it is",
+        )
     require_serving()
     last = date.fromisoformat(str(run_date)) + timedelta(days=config.days)
     traffic, truth = simulate_request_log(replace(simulated_shop, days=config.days), last)

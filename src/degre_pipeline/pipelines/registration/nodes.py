@@ -28,12 +28,17 @@ def register_model(
     items: pd.DataFrame,
     scored_candidates: pd.DataFrame,
     metrics: list[dict[str, Any]],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    external_share: float,
+    split_seed: int,
     run_date: str,
     model_name: str,
 ) -> dict[str, Any]:
     """Registers the served model, once it is seen to rank as the generator, and makes it the challenger.
 
     The same model of the same day is not registered twice: the version that is there becomes the challenger.
+    The evaluators it came from are kept with its run, for a later day's models to start from.
 
     Returns: name, version, uri and run_id.
     Raises: ValueError: If the generator was trained with another feature space, or if the model, loaded back,
@@ -54,10 +59,14 @@ def register_model(
             "identity": identity,
             "training_first_day": first_day,
             "training_last_day": last_day,
+            "external_share": str(external_share),
+            "split_seed": str(split_seed),
             **registry.metric_tags(metrics),
         }
         space = FeatureSpace.from_dict(feature_space)
         registered = _registered(generator, space, request_tensors, lists, tables, model_name, tags)
+        evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
+        registry.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
     registry.make_challenger(model_name, registered["version"], str(run_date))
     return registered
 

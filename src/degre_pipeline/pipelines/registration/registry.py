@@ -13,6 +13,7 @@ from mlflow.models.model import ModelInfo
 
 from degre_pipeline.promotion.aliases import CHALLENGER, move, notice
 from degre_pipeline.promotion.ledger import user
+from degre_pipeline.promotion.starting_point import StartingPoint, keep_for_later
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.fingerprints import fingerprint
 
@@ -69,6 +70,11 @@ def register_version(logged: ModelInfo, *, name: str, tags: Mapping[str, str]) -
     Returns: name, version, uri (of this version) and run_id.
     """
     return _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
+
+
+def keep_trained(run_id: str, feature_space: Mapping[str, Any], models: Mapping[str, TrainedWeights]) -> None:
+    """Keeps all that was trained for a version with its run."""
+    keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(feature_space, models))
 
 
 def make_challenger(name: str, version: int, run_date: str) -> None:

@@ -1,13 +1,13 @@
 """One arm with one seed: its miner, its generator, and the lists that they choose."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from degre_pipeline.judging.judgements import comparison_values
-from degre_pipeline.judging.judges import EvaluatorJudge, prefix_values
+from degre_pipeline.judging.judges import EvaluatorJudge, Values, prefix_values
 from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.truth_study.settings import Recipe, digest
 from degre_pipeline.reranker.batching import Requests
@@ -18,7 +18,7 @@ from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.exact_search import all_list_values
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_to_mine
 from degre_pipeline.reranker.metrics import DECIMALS, ranks
-from degre_pipeline.reranker.models.builders import restore_evaluator, restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import MinedRequests
 from degre_pipeline.reranker.schema import FieldSize
@@ -27,8 +27,68 @@ from degre_pipeline.reranker.training import choose_device
 Lists = dict[str, Tensor]
 
 
-def run_arm(
+@dataclass(frozen=True)
+class Miner:
+    """A trained evaluator, what it mined, and its opinion of the asked requests; some arms share one.
+
+    Attributes:
+        weights: Of the evaluator.
+        evaluator: The same, restored on its device.
+        mined: Sequences of the training and validation requests.
+        lists: Its own lists of the asked requests, [b, L] each: `teacher`, `beam1`, `beam2`, `beam8`, and, of
+            the first requests only, `exact_miner`.
+        random: Its values of the random lists of the compared requests, [r, s].
+    """
+
+    weights: TrainedWeights
+    evaluator: Evaluator
+    mined: MinedRequests
+    lists: Lists
+    random: Values
+
+
+def train_miner(
     requests: Requests,
+    asked: Requests,
+    sizes: Sequence[FieldSize],
+    recipe: Recipe,
+    config: EvaluationConfig,
+    *,
+    encoding: str,
+    checkpoints: Checkpoints | None,
+) -> Miner:
+    """Returns the miner of a recipe, of which the settings of the generator are not looked at."""
+    weights, _ = train_evaluator(
+        requests.of("train", "mining"),
+        requests.of("validation", "mining"),
+        sizes=sizes,
+        config=recipe.evaluator,
+        training=recipe.evaluator_training,
+        name=f"study_miner_{digest(recipe.evaluator, recipe.evaluator_training)}",
+        encoding=encoding,
+        checkpoints=checkpoints,
+    )
+    rows = rows_to_mine(requests, recipe.mining)
+    found = mine(prepare_miner(weights, requests, recipe.mining, len(rows)), requests, rows, recipe.mining)
+    device = choose_device(config.device)
+    evaluator = restore_evaluator(weights, recipe.mining.pessimism).to(device)
+    lists = {
+        "teacher": best_found(evaluator, asked, recipe.mining),
+        **{f"beam{size}": best_of_beam(evaluator, asked, size) for size in (1, 2, 8)},
+    }
+    exact = {"exact_miner": exact_optimum(evaluator, asked, config)} if config.exact_requests else {}
+    few = asked.select(slice(0, config.judged_requests))
+    return Miner(
+        weights,
+        evaluator,
+        MinedRequests.of(requests.select(rows), found["sequences"], found["values"], found["step_values"]),
+        {**lists, **exact},
+        comparison_values(EvaluatorJudge("mining", evaluator), few, config),
+    )
+
+
+def run_arm(
+    miner: Miner,
     asked: Requests,
     sizes: Sequence[FieldSize],
     recipe: Recipe,
@@ -38,28 +98,30 @@ def run_arm(
     encoding: str,
     checkpoints: Checkpoints | None,
 ) -> Lists:
-    """Trains a miner and its generator, and returns the lists of the asked requests and the miner's opinion.
+    """Distils a miner's sequences, and returns the lists of the asked requests and the miner's opinion.
 
-    Returns: The list of each subject, [b, L], of `exact_miner` for the first requests only; and of each as
-        `value.` and `rank.` of the subject the miner's value, [b], and how many random lists it thinks
-        strictly better, [r], for the requests that are compared with random lists.
+    Returns: The list of each subject, [b, L], of `exact_miner` for the first requests only; and of each but
+        that as `value.` and `rank.` of the subject the miner's value, [b], and how many random lists it
+        thinks strictly better, [r], for the requests that are compared with random lists.
     """
-    evaluator, generator = _trained(
-        requests, sizes, recipe, name=name, encoding=encoding, checkpoints=checkpoints
+    weights, _ = distill(
+        miner.mined.of_split("train"),
+        miner.mined.of_split("validation"),
+        miner.weights,
+        sizes=sizes,
+        config=recipe.generator,
+        training=recipe.generator_training,
+        distillation=recipe.distillation,
+        name=f"study_{name}_generator",
+        encoding=encoding,
+        pessimism=recipe.mining.pessimism,
+        checkpoints=checkpoints,
     )
-    device = choose_device(config.device)
-    miner = restore_evaluator(evaluator, recipe.mining.pessimism).to(device)
-    model = restore_generator(generator).to(device)
-    batches = [batch.to(device) for batch in asked.batches(config.batch_size)]
-    lists = {
-        "generator": torch.cat(
-            [model.greedy_decode(b.static, b.candidates, b.mask)[0].cpu() for b in batches]
-        ),
-        "teacher": best_found(miner, asked, recipe.mining),
-        **{f"beam{size}": best_of_beam(miner, asked, size) for size in (1, 2, 8)},
-    }
-    exact = {"exact_miner": exact_optimum(miner, asked, config)} if config.exact_requests else {}
-    return {**lists, **exact, **_own_opinion(miner, asked, lists, config)}
+    model = restore_decoding(weights).to(choose_device(config.device))
+    batches = [batch.to(choose_device(config.device)) for batch in asked.batches(config.batch_size)]
+    greedy = [model.decode(b.static, b.candidates, b.mask)[0].cpu() for b in batches]
+    lists = {"generator": torch.cat(greedy), **miner.lists}
+    return {**lists, **_own_opinion(miner, asked, lists, config)}
 
 
 def reference_lists(
@@ -97,51 +159,13 @@ def exact_optimum(evaluator: Evaluator, asked: Requests, config: EvaluationConfi
     return best
 
 
-def _trained(
-    requests: Requests,
-    sizes: Sequence[FieldSize],
-    recipe: Recipe,
-    *,
-    name: str,
-    encoding: str,
-    checkpoints: Checkpoints | None,
-) -> tuple[TrainedWeights, TrainedWeights]:
-    evaluator, _ = train_evaluator(
-        requests.of("train", "mining"),
-        requests.of("validation", "mining"),
-        sizes=sizes,
-        config=recipe.evaluator,
-        training=recipe.evaluator_training,
-        name=f"study_miner_{digest(recipe.evaluator, recipe.evaluator_training)}",
-        encoding=encoding,
-        checkpoints=checkpoints,
-    )
-    rows = rows_to_mine(requests, recipe.mining)
-    found = mine(prepare_miner(evaluator, requests, recipe.mining, len(rows)), requests, rows, recipe.mining)
-    mined = MinedRequests.of(requests.select(rows), found["sequences"], found["values"], found["step_values"])
-    generator, _ = distill(
-        mined.of_split("train"),
-        mined.of_split("validation"),
-        evaluator,
-        sizes=sizes,
-        config=recipe.generator,
-        training=recipe.generator_training,
-        distillation=recipe.distillation,
-        name=f"study_{name}_generator",
-        encoding=encoding,
-        pessimism=recipe.mining.pessimism,
-        checkpoints=checkpoints,
-    )
-    return evaluator, generator
-
-
-def _own_opinion(miner: Evaluator, asked: Requests, lists: Lists, config: EvaluationConfig) -> Lists:
-    judge, few = EvaluatorJudge("mining", miner), asked.select(slice(0, config.judged_requests))
-    random = comparison_values(judge, few, config)
-    stacked = torch.stack(list(lists.values()), 1)
+def _own_opinion(miner: Miner, asked: Requests, lists: Lists, config: EvaluationConfig) -> Lists:
+    whole = {subject: own for subject, own in lists.items() if len(own) == len(asked)}
+    stacked = torch.stack(list(whole.values()), 1)
+    judge = EvaluatorJudge("mining", miner.evaluator)
     values = prefix_values(judge, asked, stacked, config.batch_size)[..., -1].round(DECIMALS)
     opinion = {}
-    for place, subject in enumerate(lists):
+    for place, subject in enumerate(whole):
         opinion[f"value.{subject}"] = torch.from_numpy(values[:, place].copy())
-        opinion[f"rank.{subject}"] = torch.from_numpy(ranks(values[: len(few), place], random))
+        opinion[f"rank.{subject}"] = torch.from_numpy(ranks(values[: len(miner.random), place], miner.random))
     return opinion

@@ -1,6 +1,7 @@
 """Trains judges and arms, lets every judge value every list, and writes down what comes of it."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, draw_requests, truth_or_none
 from degre_pipeline.pipelines.truth_study import judges as judging
 from degre_pipeline.pipelines.truth_study import page
-from degre_pipeline.pipelines.truth_study.arms import reference_lists, run_arm
+from degre_pipeline.pipelines.truth_study.arms import Miner, reference_lists, run_arm, train_miner
 from degre_pipeline.pipelines.truth_study.judged import (
     REFERENCE,
     agreement_by_size,
@@ -110,21 +111,19 @@ def run_arms(
     ]
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
+    kept: dict[str, Any] = {"encoding": encoding_of(request_tensors), "checkpoints": checkpoints}
+
+    @lru_cache(maxsize=1)  # arms that follow one another often differ in the generator alone
+    def miner_of(recipe: Recipe) -> Miner:
+        return train_miner(requests, asked, sizes, recipe, config, **kept)
 
     def make(name: str) -> dict[str, Tensor]:
         if name == REFERENCE:
             one, other = (restore_evaluator(trained).to(device) for trained in (external, second))
             return reference_lists(asked, one, other, study.ceiling_beam, config)
-        return run_arm(
-            requests,
-            asked,
-            sizes,
-            recipes[name],
-            config,
-            name=name.replace(".", "_"),
-            encoding=encoding_of(request_tensors),
-            checkpoints=checkpoints,
-        )
+        recipe = recipes[name]
+        miner = miner_of(recipe.with_generator_of(own))
+        return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
     # A shard is named after its settings too: one more seed or arm, or a changed one, keeps the others.
     return Shards(

@@ -94,6 +94,11 @@ class Recipe:
             generator_training=replace(recipe.generator_training, seed=seed),
         )
 
+    def with_generator_of(self, other: "Recipe") -> "Recipe":
+        """Returns this recipe's miner with another one's generator: equal for arms that share a miner."""
+        mine = {name: getattr(self, name) for name in ("evaluator", "evaluator_training", "mining")}
+        return replace(other, **mine)
+
 
 SECTIONS = tuple(section.name for section in fields(Recipe))
 

@@ -119,7 +119,7 @@ class PersonalizedReranker(nn.Module):
         return scores
 
     @torch.no_grad()
-    def greedy_decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the best by score, [b, L], -1 at the end of shorter lists, and log-probabilities [b, L, n].
 
         Those are of a list that is drawn by the scores' softmax, one item after another without repetition.

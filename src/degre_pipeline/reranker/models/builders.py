@@ -11,7 +11,7 @@ from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, Tr
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import Evaluator, LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
-from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
 from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import FieldSize
@@ -110,6 +110,12 @@ def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
     return _filled(model, trained.weights)
 
 
+def restore_decoding(trained: TrainedWeights) -> Decoding:
+    """Returns the stored generator with the way in which it finds its lists, in eval mode."""
+    config = GeneratorConfig(**trained.config["settings"])
+    return Decoding(restore_generator(trained), config.beam_size).eval()
+
+
 def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) -> None:
     """Copies the field embeddings of the evaluator, or of its first member, into the generator, in place.
 
@@ -127,10 +133,15 @@ def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) 
     generator.load_state_dict({**own, **{name: learned[name] for name in names}})
 
 
+def sizes_of(trained: TrainedWeights) -> list[FieldSize]:
+    """Returns the sizes of the fields that a stored model embeds."""
+    return [FieldSize(**size) for size in trained.config["sizes"]]
+
+
 def _sizes(trained: TrainedWeights, wanted: str) -> tuple[list[FieldSize], int]:
     if trained.config.get("model") != wanted:
         raise ValueError(f"stored weights are of model {trained.config.get('model')!r}; wanted: {wanted!r}")
-    return [FieldSize(**size) for size in trained.config["sizes"]], int(trained.config["list_length"])
+    return sizes_of(trained), int(trained.config["list_length"])
 
 
 def _filled(model: M, weights: Mapping[str, Tensor]) -> M:

@@ -124,6 +124,50 @@ class OnlineGenerator(nn.Module):
             x = gather_candidates(encoded.inputs, choice)
         return torch.stack(sequences, 1), torch.stack(steps, 1)
 
+    @torch.no_grad()
+    def beam_decode(
+        self, static: Tensor, candidates: Tensor, mask: Tensor, beam_size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the list of each request with the highest product of probabilities that a beam finds.
+
+        Args:
+            static: As in `encode`, and so are `candidates` and `mask`.
+            candidates: [b, n, columns].
+            mask: [b, n].
+            beam_size: Prefixes that are kept, B.
+        Returns: As `greedy_decode`, of the best list.
+        """
+        encoded = self.encode(static, candidates, mask)
+        b, n = mask.shape
+        own = torch.arange(b, device=mask.device).repeat_interleave(beam_size)
+        every = Encoded(encoded.memory[own], encoded.inputs[own], encoded.start[own], mask[own])
+        first_row = (torch.arange(b, device=mask.device) * beam_size)[:, None]
+        indices = torch.arange(n, device=mask.device)
+        selectable, x = every.mask, every.start
+        cache = [(x.new_empty(len(own), 0, x.shape[-1]),) * 2 for _ in self.decoder]
+        # All beams start alike, so all but the first are dead until it has been extended.
+        score = x.new_zeros(b, beam_size)
+        score = score.masked_fill(torch.arange(beam_size, device=mask.device) > 0, float("-inf"))
+        sequences = indices.new_zeros(len(own), 0)
+        steps = x.new_zeros(len(own), 0, n)
+        for slot in range(self.list_length):
+            state, cache = self._decode_step(x, cache, slot, every)
+            log_probabilities = self._pointer(state, every.memory, selectable[:, None, :])[:, 0]
+            finished = ~selectable.any(-1)
+            # A finished list is extended by nothing, at no cost: in the place of the first candidate.
+            nothing = torch.where(indices == 0, 0.0, float("-inf"))
+            gained = torch.where(finished[:, None], nothing, log_probabilities)
+            score, flat = (score.view(-1, 1) + gained).view(b, -1).topk(beam_size, -1)
+            rows, choice = (first_row + flat // n).view(-1), (flat % n).view(-1)
+            placed = torch.where(finished[rows], -1, choice)
+            sequences = torch.cat([sequences[rows], placed[:, None]], 1)
+            steps = torch.cat([steps[rows], log_probabilities[rows][:, None]], 1)
+            selectable = selectable[rows] & (indices != choice[:, None])
+            cache = [(keys[rows], values[rows]) for keys, values in cache]
+            x = gather_candidates(every.inputs, choice)
+        best = first_row[:, 0]
+        return sequences[best], steps[best]
+
     def _decode_step(
         self, x: Tensor, cache: list[tuple[Tensor, Tensor]], slot: int, encoded: Encoded
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
@@ -146,6 +190,29 @@ class OnlineGenerator(nn.Module):
         nothing = ~selectable.any(-1, keepdim=True)
         normal = logits.masked_fill(nothing, 0.0).log_softmax(-1)
         return normal.masked_fill(~selectable, float("-inf"))
+
+
+class Decoding(nn.Module):
+    """A generator with the way its list is found: greedily, or by a beam over the lists' probabilities.
+
+    Args:
+        generator: In eval mode.
+        beam_size: Prefixes that are kept; 1 is the greedy decode.
+    """
+
+    def __init__(self, generator: OnlineGenerator, beam_size: int = 1) -> None:
+        super().__init__()
+        self.generator, self.beam_size = generator, beam_size
+
+    def forward(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns sequences [b, L] and log-probabilities [b, L, n]; see `OnlineGenerator.greedy_decode`."""
+        if self.beam_size == 1:
+            return self.generator.greedy_decode(static, candidates, mask)
+        return self.generator.beam_decode(static, candidates, mask, self.beam_size)
+
+    def decode(self, static: Tensor, candidates: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the same: what serving asks of whatever stands in for a generator."""
+        return self.forward(static, candidates, mask)
 
 
 def chosen_before(sequences: Tensor, candidates: int) -> Tensor:
