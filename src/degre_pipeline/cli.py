@@ -1,5 +1,8 @@
 """The project's `kedro run`: Kedro's own, with an exit code that says whether another try can help."""
 
+import ctypes
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -41,6 +44,7 @@ def with_exit_code(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        end_with_parent()
         try:
             return command(*args, **kwargs)
         except (click.ClickException, click.exceptions.Exit):
@@ -50,6 +54,20 @@ def with_exit_code(command: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(exit_code(error))
 
     return wrapped
+
+
+_STARTED_BY_A_SCHEDULER = "DEGRE_WORKFLOW_RUN"
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Makes this process end when the one that started it is killed, where a scheduler started it.
+
+    A killed worker cannot stop its command, and the next try would meet it at work on the same files. Only
+    Linux knows how; elsewhere nothing happens.
+    """
+    if sys.platform == "linux" and os.environ.get(_STARTED_BY_A_SCHEDULER):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @click.group(name="degre_pipeline")

@@ -78,6 +78,13 @@ def test_the_page_is_documented_and_a_champion_is_told(dag: dict[str, Any]) -> N
     assert dag["outlets"] == {"release.champion": ["degre_champion"]}
 
 
+def test_pipelines_that_bring_the_log_come_first(airflow_python: Path, tmp_path: Path) -> None:
+    commands = read_dag(airflow_python, tmp_path, DEGRE_PIPELINES_BEFORE="living_shop")["commands"]
+
+    assert list(commands)[:2] == ["data.living_shop", "data.ingestion"]
+    assert '"--pipeline=living_shop"' in commands["data.living_shop"]
+
+
 def test_an_unknown_place_is_named(airflow_python: Path, tmp_path: Path) -> None:
     (error,) = read_dag(airflow_python, tmp_path, DEGRE_RUNS_IN="cloud")["errors"].values()
     assert "DEGRE_RUNS_IN is 'cloud'; allowed: shell, docker, kubernetes" in error
