@@ -22,8 +22,9 @@ GROUPS: Mapping[str, Callable[[int], Figures]] = {
     "requests": growth.measure_requests,
     "service": service.measure,
     "soak": service.soak,
+    "switch": service.switch,
 }
-ONLY_BY_NAME = ("service", "soak")
+ONLY_BY_NAME = ("service", "soak", "switch")
 """Groups that need the `serving` extra and many minutes."""
 
 

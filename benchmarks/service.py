@@ -1,7 +1,8 @@
 """The web service under load, in a process of its own, with a model of the paper's size.
 
 The clients run in a second process and share the machine with the service. `service` measures the decode of
-every runner, a steady load and the most requests a second; `soak` sends 100,000 requests and watches memory.
+every runner, a steady load and the most requests a second; `soak` sends 100,000 requests and watches memory;
+`switch` moves the champion to another version under that load.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,7 @@ RATES = (300, 400, 500, 600, 700, 800, 1000)
 SECONDS, WARM_SECONDS = 15, 3
 BUDGET_MS = 15.0
 SOAK = 100_000
+SWITCH_LOAD_SECONDS = 120
 READY_SECONDS = 600
 
 
@@ -95,6 +98,40 @@ def soak(repeats: int) -> Figures:
         "soak.fallbacks": Figure([answers.fallbacks], "requests"),
         "soak.p99_ms": Figure([answers.p99()], "ms"),
     }
+
+
+def switch(repeats: int) -> Figures:
+    """Returns what clients notice of a new champion. An answer that is no 200 ends the measurement."""
+    del repeats
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _registry(Path(folder)) as uri,
+        _service(Path(folder), uri) as port,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        version = _register()
+        answers = clients.submit(_load, port, RATES[0], SWITCH_LOAD_SECONDS)
+        time.sleep(WARM_SECONDS + SECONDS)
+        started = time.monotonic()
+        mlflow.MlflowClient(uri).set_registered_model_alias(NAME, "champion", version)
+        while not (served := _serves(port, version)) and not answers.done():
+            time.sleep(0.2)
+        took, found = time.monotonic() - started, answers.result()
+    if not served:
+        raise RuntimeError(f"version {version} did not serve after {took:.0f} s of load")
+    return {
+        "switch.seconds_to_new_version": Figure([took], "s"),
+        "switch.requests": Figure([len(found.milliseconds)], "requests"),
+        "switch.fallbacks": Figure([found.fallbacks], "requests"),
+        "switch.p99_ms": Figure([found.p99()], "ms"),
+    }
+
+
+def _serves(port: int, version: str) -> bool:
+    runners = ("onnxruntime", "aotinductor", "eager")
+    return any(
+        _metric(port, f'degre_model_info{{runner="{runner}",version="{version}"}}') for runner in runners
+    )
 
 
 def _load(port: int, rate: float, seconds: float = SECONDS) -> Answers:
@@ -195,13 +232,18 @@ def _registry(folder: Path) -> Iterator[str]:
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     experiment = mlflow.create_experiment("benchmark", (folder / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    mlflow.MlflowClient(uri).set_registered_model_alias(NAME, "champion", _register())
+    yield uri
+
+
+def _register() -> str:
+    """Registers an untrained generator and returns its version."""
     generator, space = shapes.generator(), _space()
     trained = store(generator, space.sizes(), shapes.SLOTS, GeneratorConfig())
-    with mlflow.start_run(experiment_id=experiment):
+    with mlflow.start_run():
         logged = log_reranker(trained, space, some_requests(8), name=NAME, metadata={})
-    version = mlflow.register_model(logged.model_uri, NAME).version
-    mlflow.MlflowClient(uri).set_registered_model_alias(NAME, "champion", version)
-    yield uri
+    return str(mlflow.register_model(logged.model_uri, NAME).version)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ def prepare_miner(
     require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
     evaluator = restore_evaluator(trained, config.pessimism).to(choose_device(config.device))
     steps = config.beam_size * (config.top_k or n) * requests.list_length
+    if config.strategy == "bounded":
+        steps = config.most_expansions
     fuse_steps(evaluator, config.compile, step_work(evaluator) * steps * searched)
     return evaluator
 
