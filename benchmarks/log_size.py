@@ -58,17 +58,26 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Point:
-    """A log to learn from: its training days, its share of explored requests, whether ids are fields."""
+    """A log to learn from, and how.
+
+    Attributes:
+        days: Of training.
+        exploration: Share of requests that are shown a random list.
+        ids: Whether ids of users and items are fields, too.
+        passes: Epochs; 0: fewer the longer the log is.
+    """
 
     days: int
     exploration: float
     ids: bool = False
+    passes: int = 0
 
 
 POINTS = (
     *(Point(DAYS, exploration) for exploration in (EXPLORATION, 0.0, 0.03, 0.3, 1.0)),
     *(Point(days, EXPLORATION) for days in (1, 3, 30, 100)),
     *(Point(days, EXPLORATION, ids=True) for days in (DAYS, 100)),
+    Point(100, EXPLORATION, ids=True, passes=5),
     Point(300, EXPLORATION),
 )
 
@@ -87,13 +96,13 @@ def measure(point: Point, settings: Settings) -> Row:
     """Returns what the evaluator of a log is worth, with 95% intervals over test requests."""
     training, validation, test, truth, space = simulated(point, settings)
     few = test.select(slice(0, TESTED))
-    epochs = max(1, min(20, round(settings.training.epochs * (DAYS / point.days) ** 0.5)))
+    usual = max(1, min(20, round(settings.training.epochs * (DAYS / point.days) ** 0.5)))
     trained, history = train_evaluator(
         training,
         validation,
         sizes=space.sizes(),
         config=settings.evaluator,
-        training=replace(settings.training, epochs=epochs, resume=False),
+        training=replace(settings.training, epochs=point.passes or usual, resume=False),
         name=f"{point.days}_days",
     )
     evaluator = restore_evaluator(trained)
@@ -183,6 +192,7 @@ def draw(rows: list[Row], path: Path = PICTURE) -> None:
     from matplotlib import pyplot as plt
 
     table = pd.DataFrame(rows)
+    table = table[~table["passes"].gt(0)]
     by_days = table[(table["exploration"] == EXPLORATION) & ~table["ids"]].sort_values("days")
     with_ids = table[table["ids"]].sort_values("days")
     by_share = table[(table["days"] == DAYS) & ~table["ids"]].sort_values("exploration")
@@ -221,7 +231,8 @@ def _settings() -> Settings:
 
 
 def _missing(rows: list[Row], most_days: int) -> Iterator[Point]:
-    known = [{name: row[name] for name in ("days", "exploration", "ids")} for row in rows]
+    names = ("days", "exploration", "ids", "passes")
+    known = [{name: row[name] for name in names} for row in rows]
     yield from (point for point in POINTS if point.days <= most_days and vars(point) not in known)
 
 
