@@ -14,6 +14,7 @@ from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.compilation import fuse_steps, step_work
 from degre_pipeline.reranker.configs import MiningConfig
 from degre_pipeline.reranker.exact_search import ROWS
+from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, slot_value
 from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.reranker.strategies import beam_expansions, requests_at_once
@@ -24,13 +25,15 @@ OPTIONS = [shapes.CANDIDATES - slot for slot in range(shapes.SLOTS)]
 ITEMS_ENCODED_ANEW = sum(
     (slot + 1) * (options if slot == 0 else BEAM * options) for slot, options in enumerate(OPTIONS)
 )
-LARGE, ROUNDS = 2048, 10
+LARGE, ROUNDS, MEMBERS = 2048, 10, 4
 
 
 def measure(repeats: int) -> Figures:
     """Returns the figures of mining with B = 8 on the CPU."""
     plain, fused, compiled = shapes.evaluator(), shapes.evaluator(), shapes.evaluator()
+    ensemble = EvaluatorEnsemble([shapes.evaluator() for _ in range(MEMBERS)]).eval()
     fuse_steps(fused, "on", 0.0)
+    fuse_steps(ensemble, "on", 0.0)
     compiled.compile(dynamic=True)
     cpu = torch.device("cpu")
     b = requests_at_once(MiningConfig(beam_size=BEAM), shapes.CANDIDATES, shapes.SLOTS, cpu)
@@ -39,6 +42,7 @@ def measure(repeats: int) -> Figures:
     products = same_products(plain, ROWS)
     works: dict[str, Work] = {
         "fused": lambda: [beam_search(fused, some, beam_size=BEAM) for some in requests.batches(b)],
+        "ensemble": lambda: [beam_search(ensemble, some, beam_size=BEAM) for some in requests.batches(b)],
         "plain": lambda: [beam_search(plain, some, beam_size=BEAM) for some in requests.batches(b)],
         "reencoding": lambda: beam_search_by_calls(plain, few),
         "reencoding_compiled": lambda: beam_search_by_calls(compiled, few),
@@ -73,6 +77,7 @@ def measure(repeats: int) -> Figures:
         "mining.fraction_of_matmul": Figure(ratios(at_products, fused_seconds), "share"),
         "mining.plain_fraction_of_matmul": Figure(ratios(at_products, a_request["plain"]), "share"),
         "mining.fraction_of_large_matmul": Figure(ratios(at_large, fused_seconds), "share"),
+        "mining.ensemble_of_4_over_one": Figure(ratios(seconds["ensemble"], seconds["fused"]), "times"),
         "mining.requests_per_second": Figure([1 / second for second in fused_seconds], "requests/s"),
         "mining.gflops": Figure([work / second / 1e9 for second in fused_seconds], "GFLOP/s"),
         **_time_to_first_batch(),
