@@ -102,9 +102,10 @@ def test_another_kind_of_tensor_file_is_set_aside(folder: CheckpointFolder) -> N
 
 def test_what_a_killed_write_left_is_removed(folder: CheckpointFolder) -> None:
     leftover = folder.folder / f".{FILE}.123.partial"
-    leftover.write_bytes(b"half")
+    leftover.mkdir()
+    (leftover / ".tmpKK6hK4").write_bytes(b"half")
     other = folder.folder / ".mining_evaluator.safetensors.124.partial"
-    other.write_bytes(b"being written")
+    other.mkdir()
     folder.of("generator", IDENTITY).load()
 
     assert not leftover.exists()

@@ -131,7 +131,8 @@ def test_shard_under_another_name_is_made_again(dataset, folder):
 
 def test_leftovers_are_removed(dataset, folder):
     interrupt(dataset, at="b")
-    (folder / ".b.safetensors.99.partial").write_bytes(b"half")
+    (folder / ".b.safetensors.99.partial").mkdir()
+    (folder / ".b.safetensors.99.partial" / ".tmpKK6hK4").write_bytes(b"half")
     save(dataset, Maker())
     assert sorted(path.name for path in folder.iterdir()) == [
         "_STARTED.json",

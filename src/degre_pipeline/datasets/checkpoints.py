@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from kedro.io import DatasetError
 
-from .atomic import TEMPORARY_SUFFIX
+from .atomic import remove_leftovers
 from .tensor_files import read_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class CheckpointFile:
 
     def load(self) -> "State | None":
         """Return the state, None if there is none. What cannot be continued is set aside, with a warning."""
-        for leftover in self.path.parent.glob(f".{self.path.name}.*{TEMPORARY_SUFFIX}"):
-            leftover.unlink()
+        remove_leftovers(self.path.parent, self.path.name)
         if not self.path.exists():
             return None
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 from tqdm import tqdm
 
-from .atomic import TEMPORARY_SUFFIX, atomic_path
+from .atomic import atomic_path, remove_leftovers
 from .shards import LoadedShards, Shards, shard_path
 from .tensor_files import read_header, write_tensors
 
@@ -105,9 +105,9 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
             shard_path(self._folder, name) for name in data.names if self._is_whole(name, data.fingerprint)
         }
         shards = set(self._folder.glob("*.safetensors"))
-        leftovers = set(self._folder.glob(f".*{TEMPORARY_SUFFIX}"))
-        for path in (shards - ours) | leftovers:
+        for path in shards - ours:
             path.unlink()
+        remove_leftovers(self._folder)
 
     def _check_shard(self, name: str, manifest: dict[str, Any]) -> None:
         path = shard_path(self._folder, name)
