@@ -18,7 +18,7 @@ def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
     pooled, data = _telling(table), str(table["data"].iloc[0])
     seeds = int(table["seed"].nunique(dropna=True) - 1)
     parts = [
-        f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {data}: {seeds} seeds",
+        f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {data}, seeds: {seeds}",
         "## HR@1%",
         _by_judge(pooled, "hr1", "{:.3f}"),
         "## Clicks a list over the ranking order",
