@@ -24,7 +24,7 @@ from degre_pipeline.serving.program import (
     save_program,
 )
 from degre_pipeline.serving.program_file import check_program_file
-from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner, write_onnx
+from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner
 
 REQUESTS = 3000
 LINEAR = "torch.ops.aten.linear.default"
@@ -89,11 +89,10 @@ def test_takes_the_smallest_and_the_largest(runner, trained, space, requests, mo
 def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, space, tmp_path, name):
     settings = {**trained.config["settings"], "beam_size": 4}
     with_beam = replace(trained, config={**trained.config, "settings": settings})
-    program, onnx = tmp_path / "program.pt2", tmp_path / "decode.onnx"
+    program = tmp_path / "program.pt2"
     save_program(export_program(with_beam), program)
-    if name == "onnxruntime":
-        write_onnx(load_program(program), onnx)
-    runner = EagerRunner(load_program(program)) if name == "eager" else OnnxRunner(onnx)
+    prepare(name, program, tmp_path, 12)
+    runner = build_runner(name, program, tmp_path, 12)
     generator, differing = np.random.default_rng(2), 0
     for requests, most in ((1, 1), (1, MOST_CANDIDATES), (MOST_REQUESTS, 12), (7, 3)):
         inputs = random_inputs(space, generator, requests, most)

@@ -19,7 +19,7 @@ _ENTRY = re.compile(
 )
 _NUMBER = r"Symbol\('s\d+', positive=True, integer=True\)|Integer\(-?\d+\)"
 _EXPRESSION = re.compile(rf"({_NUMBER}|Mul\(|Add\(|Min\(|Max\(|, |\))+")
-_OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+")
+_OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.mul")  # mul: of sizes
 _WORD = re.compile(r"[\w.]*")
 _ALLOWED: Mapping[str, Callable[[str], Any]] = {
     "expr_str": _EXPRESSION.fullmatch,

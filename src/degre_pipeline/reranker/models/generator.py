@@ -144,12 +144,12 @@ class OnlineGenerator(nn.Module):
         first_row = (torch.arange(b, device=mask.device) * beam_size)[:, None]
         indices = torch.arange(n, device=mask.device)
         selectable, x = every.mask, every.start
-        cache = [(x.new_empty(len(own), 0, x.shape[-1]),) * 2 for _ in self.decoder]
+        cache = [(x.new_empty(b * beam_size, 0, x.shape[-1]),) * 2 for _ in self.decoder]
         # All beams start alike, so all but the first are dead until it has been extended.
         score = x.new_zeros(b, beam_size)
         score = score.masked_fill(torch.arange(beam_size, device=mask.device) > 0, float("-inf"))
-        sequences = indices.new_zeros(len(own), 0)
-        steps = x.new_zeros(len(own), 0, n)
+        sequences = indices.new_zeros(b * beam_size, 0)
+        steps = x.new_zeros(b * beam_size, 0, n)
         for slot in range(self.list_length):
             state, cache = self._decode_step(x, cache, slot, every)
             log_probabilities = self._pointer(state, every.memory, selectable[:, None, :])[:, 0]
