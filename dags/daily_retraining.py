@@ -46,10 +46,12 @@ RETRY_SECONDS = float(os.environ.get("DEGRE_RETRY_SECONDS", "60"))
 DEADLINE_MINUTES = float(os.environ.get("DEGRE_DEADLINE_MINUTES", "180"))
 
 PIPELINES = {
-    "data": (*os.environ.get("DEGRE_PIPELINES_BEFORE", "").split(), "ingestion", "list_building"),
+    "data": ("ingestion", "list_building"),
     "training": ("evaluator_training", "mining", "generator_distillation"),
     "release": ("evaluation", "registration", "gate"),
 }
+BEFORE = os.environ.get("DEGRE_PIPELINES_BEFORE", "").split()
+"""Pipelines that bring the day's log."""
 TIMEOUTS = {"data": timedelta(hours=1), "training": timedelta(hours=8), "release": timedelta(hours=1)}
 POOLS = {"training": "gpu"}
 
@@ -229,7 +231,7 @@ def daily_retraining() -> None:
     before = None
     for group, names in PIPELINES.items():
         with TaskGroup(group):
-            for name in names:
+            for name in (*BEFORE, *names) if group == "data" else names:
                 step = pipeline(group, name)
                 if before is not None:
                     before >> step

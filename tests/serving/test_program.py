@@ -85,6 +85,12 @@ def test_takes_the_smallest_and_the_largest(runner, trained, space, requests, mo
     assert_same_decode(runner.decode(*inputs), restore_generator(trained).greedy_decode(*inputs))
 
 
+def log_probability(sequences, steps):
+    """Returns the log-probability of each list, [b]."""
+    chosen = steps.gather(-1, sequences.clamp(min=0)[..., None])[..., 0]
+    return chosen.masked_fill(sequences < 0, 0.0).sum(1)
+
+
 @pytest.mark.parametrize("name", ["eager", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, space, tmp_path, name):
     settings = {**trained.config["settings"], "beam_size": 4}
@@ -99,7 +105,8 @@ def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, 
         expected = restore_decoding(with_beam).decode(*inputs)
         differing += int((expected[0] != restore_generator(trained).greedy_decode(*inputs)[0]).any(1).sum())
         found = runner.decode(*inputs)
-        assert (found[0] == expected[0]).all(1).float().mean() >= 0.99
+        assert torch.allclose(log_probability(*found), log_probability(*expected), atol=1e-4), "up to ties"
+        assert (found[0] == expected[0]).all(1).float().mean() >= 0.95
         assert torch.equal(found[0] < 0, expected[0] < 0)
     assert differing, "the beam finds other lists than the greedy decode"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_generator
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList, Reranker, build_reranker
 
@@ -116,7 +116,7 @@ def test_candidate_order_does_not_matter(reranker, request, data):
 
 @given(requests=st.lists(any_request(), min_size=1, max_size=5), batch_size=st.integers(1, 5))
 def test_company_in_a_batch_changes_nothing(trained, space, reranker, requests, batch_size):
-    together = Reranker(restore_generator(trained), space, batch_size).rerank(requests)
+    together = Reranker(restore_decoding(trained), space, batch_size).rerank(requests)
     for request, ranked in zip(requests, together, strict=True):
         assert_same_up_to_ties(reranker.rerank([request])[0], ranked)
 

@@ -112,8 +112,8 @@ def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
 
 def restore_decoding(trained: TrainedWeights) -> Decoding:
     """Returns the stored generator with the way in which it finds its lists, in eval mode."""
-    config = GeneratorConfig(**trained.config["settings"])
-    return Decoding(restore_generator(trained), config.beam_size).eval()
+    generator = restore_generator(trained)
+    return Decoding(generator, GeneratorConfig(**trained.config["settings"]).beam_size).eval()
 
 
 def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) -> None:

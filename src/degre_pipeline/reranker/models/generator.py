@@ -143,13 +143,15 @@ class OnlineGenerator(nn.Module):
         every = Encoded(encoded.memory[own], encoded.inputs[own], encoded.start[own], mask[own])
         first_row = (torch.arange(b, device=mask.device) * beam_size)[:, None]
         indices = torch.arange(n, device=mask.device)
+        width = indices[-1:] + 1  # n as a tensor: ONNX has no remainder by a size
         selectable, x = every.mask, every.start
-        cache = [(x.new_empty(b * beam_size, 0, x.shape[-1]),) * 2 for _ in self.decoder]
+        # Empty slices and sums rather than new tensors of a size, which not every runner can make.
+        cache = [(x[:, None][:, :0],) * 2 for _ in self.decoder]
         # All beams start alike, so all but the first are dead until it has been extended.
-        score = x.new_zeros(b, beam_size)
-        score = score.masked_fill(torch.arange(beam_size, device=mask.device) > 0, float("-inf"))
-        sequences = indices.new_zeros(b * beam_size, 0)
-        steps = x.new_zeros(b * beam_size, 0, n)
+        dead = torch.where(torch.arange(beam_size, device=mask.device) > 0, float("-inf"), 0.0)
+        score = 0 * mask[:, :1].to(x.dtype) + dead
+        sequences = own[:, None][:, :0]
+        steps = every.mask[:, None][:, :0].to(x.dtype)
         for slot in range(self.list_length):
             state, cache = self._decode_step(x, cache, slot, every)
             log_probabilities = self._pointer(state, every.memory, selectable[:, None, :])[:, 0]
@@ -158,7 +160,7 @@ class OnlineGenerator(nn.Module):
             nothing = torch.where(indices == 0, 0.0, float("-inf"))
             gained = torch.where(finished[:, None], nothing, log_probabilities)
             score, flat = (score.view(-1, 1) + gained).view(b, -1).topk(beam_size, -1)
-            rows, choice = (first_row + flat // n).view(-1), (flat % n).view(-1)
+            rows, choice = (first_row + flat // width).view(-1), (flat % width).view(-1)
             placed = torch.where(finished[rows], -1, choice)
             sequences = torch.cat([sequences[rows], placed[:, None]], 1)
             steps = torch.cat([steps[rows], log_probabilities[rows][:, None]], 1)
