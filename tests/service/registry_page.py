@@ -1,5 +1,6 @@
 """A headless Chromium, and a model's page in MLflow's UI as a person uses it."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,13 @@ class ModelPage:
             self._click(ASSISTANT)
 
     def _found(self, path: str) -> list[Any]:
-        return [one for one in self._browser.find_elements("xpath", path) if one.is_displayed()]
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        shown = []
+        for one in self._browser.find_elements("xpath", path):
+            with contextlib.suppress(StaleElementReferenceException):  # it went away meanwhile
+                shown += [one] if one.is_displayed() else []
+        return shown
 
     def _wait(self, path: str) -> Any:
         return wait_until(lambda: self._found(path), SECONDS, path)[0]
