@@ -128,9 +128,8 @@ def switch(repeats: int) -> Figures:
 
 
 def _serves(port: int, version: str) -> bool:
-    runners = ("onnxruntime", "aotinductor", "eager")
     return any(
-        _metric(port, f'degre_model_info{{runner="{runner}",version="{version}"}}') for runner in runners
+        _metric(port, f'degre_model_info{{runner="{runner}",version="{version}"}}') for runner in RUNNERS
     )
 
 
