@@ -66,6 +66,7 @@ def test_figures_by_hand(rows) -> None:
     assert value(rows, "generator", "hr1_below_teacher", 0) == pytest.approx(0.5)
     # The miner says 3.3 clicks of what is worth 3.0.
     assert value(rows, "generator", "optimism", 0) == pytest.approx(0.1)
+    assert value(rows, "paper.generator", "over_first_arm", 0) == pytest.approx(-0.4)
 
 
 def test_over_all_seeds_requests_are_averaged_first(rows) -> None:
@@ -86,7 +87,9 @@ def test_the_page_tells_every_subject_and_judge(rows) -> None:
     agreement = pd.DataFrame({"members": [1], "rank_correlation": [0.5], "hr1_of_best": [0.2]})
     tables, picture = as_markdown(rows, agreement), draw(rows, agreement)
 
-    assert "| paper.generator | 0.000 [0.000, 0.000] |" in tables
+    assert "| paper.generator | 1 | 0.000 [0.000, 0.000] |" in tables
+    assert "| generator | 2 | 0.750 [" in tables
+    assert "| ranking_order | – | 0.000" in tables
     assert "| 1 | 0.5 | 0.2 |" in tables
     assert picture.count("<svg") == 1
     assert draw(rows, agreement) == picture
@@ -146,8 +149,15 @@ class TestSettings:
             ({"arms": {"a": None}}, "one or more that are not null"),
             ({"arms": {"a": {"minning": {}}}}, r"sections of arm a is \['minning'\]; allowed: evaluator, "),
             ({"arms": {"a.b": {}}}, "name of an arm is 'a.b'; allowed: letters"),
+            ({"fewer_seeds": {"b": 1}}, "name in fewer_seeds is 'b'; allowed: default"),
+            ({"fewer_seeds": {"default": 0}}, "fewer_seeds of default is 0; allowed: 1 or more, or null"),
         ],
     )
     def test_what_cannot_be_studied_is_named(self, settings, message) -> None:
         with pytest.raises(ValueError, match=message):
             StudyConfig(**settings)
+
+    def test_an_arm_may_be_run_with_fewer_seeds(self) -> None:
+        study = StudyConfig(seeds=[4, 2, 0], arms={"default": {}, "dear": {}}, fewer_seeds={"dear": 2})
+
+        assert (study.seeds_of("default"), study.seeds_of("dear")) == ([4, 2, 0], [4, 2])

@@ -108,6 +108,7 @@ def run_arms(
         (f"{arm}.{seed}", own.changed(changes, seed))
         for seed in study.seeds
         for arm, changes in study.kept_arms.items()
+        if seed in study.seeds_of(arm)
     ]
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)

@@ -16,13 +16,14 @@ def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
     """Returns the tables: HR@1% and gains by judge, what truth says, optimism and the distillation gap."""
     table = pd.DataFrame(rows)
     pooled, data = _telling(table), str(table["data"].iloc[0])
-    seeds = int(table["seed"].nunique(dropna=True) - 1)
     parts = [
-        f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {data}, seeds: {seeds}",
+        f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {data}",
         "## HR@1%",
         _by_judge(pooled, "hr1", "{:.3f}"),
         "## Clicks a list over the ranking order",
         _by_judge(pooled, "over_ranking_order", "{:+.3f}"),
+        "## Clicks a list over the first arm's, seed by seed and request by request",
+        _by_judge(pooled, "over_first_arm", "{:+.4f}"),
         "## Share of the ranking order's regret that is removed, in truth",
         _by_judge(pooled, "regret_removed", "{:.1%}"),
         "## Optimism: the miner's value over the judge's",
@@ -68,26 +69,27 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
 
 
 def _telling(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows over all seeds; of further arms those of their generators and teachers."""
+    """Returns the rows over all seeds, with their number; of further arms, generators and teachers."""
     told: pd.DataFrame = table[
         (table["seed"] == ALL) & ~table["subject"].str.fullmatch(r"\w+\.(beam\d+|exact_miner)")
     ]
-    return told
+    seeds = table[table["seed"] != ALL].groupby("subject")["seed"].nunique()
+    return told.assign(seeds=told["subject"].map(seeds))
 
 
 def _by_judge(pooled: pd.DataFrame, metric: str, form: str) -> str:
     chosen = pooled[pooled["metric"] == metric]
     if chosen.empty:
-        return "Not known for this data."
+        return "None."
     cells = [
         f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
         for value, low, high in zip(chosen["value"], chosen["low"], chosen["high"], strict=True)
     ]
     wide = chosen.assign(cell=cells).pivot_table(
-        index="subject", columns="judge", values="cell", aggfunc="first", sort=False
+        index=["subject", "seeds"], columns="judge", values="cell", aggfunc="first", sort=False
     )
     ordered = wide[[judge for judge in JUDGES if judge in wide]].fillna("–")
-    return _markdown(ordered.reset_index())
+    return _markdown(ordered.reset_index().replace({"seeds": {0: "–"}}))
 
 
 def _markdown(table: pd.DataFrame) -> str:

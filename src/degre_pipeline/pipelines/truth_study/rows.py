@@ -19,7 +19,8 @@ Row = dict[str, Any]
 def study_rows(judged: pd.DataFrame, data: str, first_arm: str, config: EvaluationConfig) -> list[Row]:
     """Returns rows {data, subject, judge, seed, metric, value}; those over all seeds have low and high, too.
 
-    Metrics: `utility` in clicks, `over_ranking_order` (paired), `hr1`, `hr3`, `hr10`; with the truth as judge
+    Metrics: `utility` in clicks, `over_ranking_order` and, of further arms, `over_first_arm`'s list of the
+    same seed (both paired), `hr1`, `hr3`, `hr10`; with the truth as judge
     `regret_removed`, a share of what separates the ranking order from the best list; `optimism` of a judge:
     the miner's value over the judge's, less one; `hr1_below_teacher` of generators (paired).
 
@@ -50,6 +51,7 @@ def _figures(judged: pd.DataFrame, first_arm: str, config: EvaluationConfig) -> 
     named = judged.assign(
         subject=judged["subject"].where(own_name, judged["arm"] + "." + judged["subject"]),
         teacher=np.where(own_name, "teacher", judged["arm"] + ".teacher"),
+        first=judged["subject"].mask(own_name),
     )
     for percent in PERCENTS:
         rank = named["rank"].to_numpy()
@@ -65,11 +67,14 @@ def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "utility", named.assign(figure=named["value"])
     for percent in PERCENTS:
         yield f"hr{percent}", named.assign(figure=named[f"hr{percent}"])
-    keys = ["judge", "request_id"]
-    ranking = _column(named, "ranking_order", "value", keys)
+    ranking = _column(named, "ranking_order", "value", ["judge", "request_id"])
     gain = named["value"] - ranking
     yield "over_ranking_order", named.assign(figure=gain)[named["subject"] != "ranking_order"]
-    best = _column(named, "optimum", "value", keys)
+    keys = ["judge", "seed", "request_id"]
+    values = named.set_index(["subject", *keys])["value"]
+    of_first = values.reindex(_index(named, ["first", *keys])).to_numpy()
+    yield "over_first_arm", named.assign(figure=named["value"] - of_first)[named["first"].notna()]
+    best = _column(named, "optimum", "value", ["judge", "request_id"])
     yield "regret_removed", named.assign(figure=gain, over=best - ranking)[best.notna()]
     own = named[named["judge"] == "mining"].set_index(["subject", "seed", "request_id"])["value"]
     believed = pd.Series(
@@ -77,8 +82,8 @@ def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     )
     optimistic = named.assign(figure=believed - named["value"], over=named["value"])
     yield "optimism", optimistic[named["judge"] != "mining"]
-    teachers = named.set_index(["subject", "judge", "seed", "request_id"])["hr1"]
-    of_teacher = teachers.reindex(_index(named, ["teacher", "judge", "seed", "request_id"])).to_numpy()
+    teachers = named.set_index(["subject", *keys])["hr1"]
+    of_teacher = teachers.reindex(_index(named, ["teacher", *keys])).to_numpy()
     generators = named["subject"].str.fullmatch(r"(\w+\.)?generator")
     yield "hr1_below_teacher", named.assign(figure=of_teacher - named["hr1"])[generators]
 

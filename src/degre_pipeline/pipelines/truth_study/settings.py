@@ -26,13 +26,14 @@ class StudyConfig:
 
     Attributes:
         data: Name of the data in the rows: `simulated`, `ml1m` or another.
-        seeds: Of the miner and of the generator; every arm is run with each.
+        seeds: Of the miner and of the generator; every arm is run with each, less `fewer_seeds`.
         judge_members: Members of the external ensemble, and of a second one like it.
         judge_seed: Of the judges; no seed of a miner.
         ceiling_beam: Beam of the search for what each ensemble itself likes best.
         arms: What is compared: by name, settings that differ from the run's own, in the sections
             `evaluator`, `evaluator_training`, `mining`, `generator`, `generator_training`, `distillation`;
             null for an arm of an underlying configuration that is left out.
+        fewer_seeds: By name, how many of the first seeds an arm is run with, where not with all.
     """
 
     data: str = "simulated"
@@ -41,6 +42,7 @@ class StudyConfig:
     judge_seed: int = 1000
     ceiling_beam: int = 64
     arms: dict[str, dict[str, dict[str, Any]] | None] = field(default_factory=lambda: {"default": {}})
+    fewer_seeds: dict[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -63,6 +65,15 @@ class StudyConfig:
             require(name.isidentifier(), "name of an arm", name, "letters, digits and underscores")
             unknown = sorted(set(arm) - set(SECTIONS))
             require(not unknown, f"sections of arm {name}", unknown, ", ".join(SECTIONS))
+        for name, count in self.fewer_seeds.items():
+            require(name in self.arms, "name in fewer_seeds", name, ", ".join(self.arms))
+            require(
+                count is None or count >= 1, f"fewer_seeds of {name}", count, "1 or more, or null for all"
+            )
+
+    def seeds_of(self, arm: str) -> list[int]:
+        """Returns the seeds that an arm is run with."""
+        return self.seeds[: self.fewer_seeds.get(arm)]
 
     @property
     def kept_arms(self) -> dict[str, dict[str, dict[str, Any]]]:
