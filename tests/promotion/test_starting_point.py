@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from degre_pipeline.promotion.champion import promote
-from degre_pipeline.promotion.champions import champions_before
+from degre_pipeline.promotion.champions import champions_before, first_champion_before
 from degre_pipeline.promotion.starting_point import MODELS, StartingPoint, keep_for_later, start_of_day
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import fit_feature_space
@@ -48,6 +48,13 @@ def test_after_a_way_back_the_next_day_starts_from_the_version_that_serves(champ
     promote(champions, "reranker", 1, who="a test", why="version 3 was no good")
 
     assert [int(one.version) for one in champions_before("reranker", "2026-03-01")] == [1, 3, 2]
+
+
+def test_the_first_champion_is_the_first_even_if_it_serves_again(champions) -> None:
+    promote(champions, "reranker", 1, who="a test", why="version 3 was no good")
+
+    assert int(first_champion_before("reranker", "2026-03-01").version) == 1
+    assert first_champion_before("reranker", "2026-02-01") is None
 
 
 def test_before_the_first_champion_there_is_nothing_to_start_from(champions, caplog) -> None:

@@ -28,6 +28,7 @@ from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner
 
 REQUESTS = 3000
 LINEAR = "torch.ops.aten.linear.default"
+NEEDS_COMPILER = pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler")
 
 
 def random_inputs(space, generator: np.random.Generator, requests: int, most: int):
@@ -91,7 +92,14 @@ def log_probability(sequences, steps):
     return chosen.masked_fill(sequences < 0, 0.0).sum(1)
 
 
-@pytest.mark.parametrize("name", ["eager", pytest.param("onnxruntime", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eager",
+        pytest.param("onnxruntime", marks=pytest.mark.slow),
+        pytest.param("aotinductor", marks=[pytest.mark.slow, NEEDS_COMPILER]),
+    ],
+)
 def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, space, tmp_path, name):
     settings = {**trained.config["settings"], "beam_size": 4}
     with_beam = replace(trained, config={**trained.config, "settings": settings})
@@ -100,7 +108,7 @@ def test_a_program_with_a_beam_decodes_as_the_generator_with_that_beam(trained, 
     prepare(name, program, tmp_path, 12)
     runner = build_runner(name, program, tmp_path, 12)
     generator, differing = np.random.default_rng(2), 0
-    for requests, most in ((1, 1), (1, MOST_CANDIDATES), (MOST_REQUESTS, 12), (7, 3)):
+    for requests, most in ((1, 1), (1, 12), (2, 12), (1, MOST_CANDIDATES), (MOST_REQUESTS, 12), (7, 3)):
         inputs = random_inputs(space, generator, requests, most)
         expected = restore_decoding(with_beam).decode(*inputs)
         differing += int((expected[0] != restore_generator(trained).greedy_decode(*inputs)[0]).any(1).sum())
@@ -213,7 +221,7 @@ def test_the_stored_program_says_nothing_of_where_it_was_made(program_file):
     assert not any(b".py" in text or b"/" in text for text in texts)
 
 
-@pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler")
+@NEEDS_COMPILER
 @pytest.mark.slow
 def test_a_compiled_library_decodes_alike_and_leaves_the_rest_to_another(
     program_file, prepared, trained, space

@@ -35,13 +35,13 @@ def lists_of_champions(model_name: str, day: str, tables: RequestLog) -> dict[st
         tables: Of the day.
     """
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
-    from degre_pipeline.promotion.champions import champions_before
+    from degre_pipeline.promotion.champions import champions_before, first_champion_before
 
-    versions = [int(version.version) for version in champions_before(model_name, day)]
-    if not versions:
+    champions, first = champions_before(model_name, day), first_champion_before(model_name, day)
+    if not champions or first is None:
         return {}
-    lists = {version: _ranked(model_name, version, tables) for version in {versions[0], versions[-1]}}
-    wanted = {CHAMPION: versions[0], FROZEN: versions[-1]}
+    wanted = {CHAMPION: int(champions[0].version), FROZEN: int(first.version)}
+    lists = {version: _ranked(model_name, version, tables) for version in set(wanted.values())}
     return {name: Served(version, lists[version]) for name, version in wanted.items()}
 
 
