@@ -198,9 +198,10 @@ def test_faults_neither_split_nor_spoil_the_run_of_mlflow(disturbed: Disturbed) 
 
 
 def test_the_day_comes_out_as_without_faults(
-    disturbed: Disturbed, mlflow_database: Path, tmp_path: Path
+    disturbed: Disturbed, mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same day by one plain `kedro run` in a project of its own."""
+    """The same day by one `kedro run` in a project of its own, on as many threads: sums depend on them."""
+    monkeypatch.setenv("OMP_NUM_THREADS", disturbed.airflow.variables["OMP_NUM_THREADS"])
     calm = project_runs.lay_out(tmp_path / "calm", mlflow_database)
     done = project_runs.kedro(calm, "run", f"--params=run_date={disturbed.day}")
     assert done.returncode == 0, done.stderr
