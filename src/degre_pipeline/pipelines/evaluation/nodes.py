@@ -41,6 +41,7 @@ from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator, restore_generator
+from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.training import choose_device
 
 
@@ -73,31 +74,40 @@ def judge_lists(
     config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns every judge's value and rank of every list, and how far the judges agree on random lists."""
-    for trained in (mining_evaluator, external_evaluator):
-        check_encoding(trained, request_tensors)
+    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
     requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
     truth = truth_or_none(click_truth, requests)
-    judges = _judges(requests, mining_evaluator, external_evaluator, click_truth, config)
+    judges = _judges(requests, evaluators, click_truth)
     lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
     judgements = judge_subjects(requests, lists, judges, config.batch_size)
     optimum = true_optimum(truth, requests.list_length) if truth else None
     return add_ranks(add_truth(judgements, optimum), requests, judges, config)
 
 
-def _judges(
-    requests: Requests,
+def _restored(
+    request_tensors: dict[str, Tensor],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
-    click_truth: dict[str, Tensor],
     config: EvaluationConfig,
+) -> dict[str, Evaluator]:
+    """Returns both evaluators by the name of the judge, on the device.
+
+    Raises: ValueError: If one of them was trained on requests that were encoded otherwise.
+    """
+    trained = {"external": external_evaluator, "mining": mining_evaluator}
+    for one in trained.values():
+        check_encoding(one, request_tensors)
+    device = choose_device(config.device)
+    return {name: restore_evaluator(one).to(device) for name, one in trained.items()}
+
+
+def _judges(
+    requests: Requests, evaluators: dict[str, Evaluator], click_truth: dict[str, Tensor]
 ) -> list[Judge]:
     """Returns all who can value lists of the requests; the truth where it is known."""
-    device, truth = choose_device(config.device), truth_or_none(click_truth, requests)
-    return [
-        EvaluatorJudge("external", restore_evaluator(external_evaluator).to(device)),
-        EvaluatorJudge("mining", restore_evaluator(mining_evaluator).to(device)),
-        *([TruthJudge(truth)] if truth else []),
-    ]
+    truth = truth_or_none(click_truth, requests)
+    judges: list[Judge] = [EvaluatorJudge(name, evaluator) for name, evaluator in evaluators.items()]
+    return [*judges, *([TruthJudge(truth)] if truth else [])]
 
 
 def compare_with_all_lists(
@@ -109,17 +119,11 @@ def compare_with_all_lists(
     config: EvaluationConfig,
 ) -> pd.DataFrame:
     """Returns the exact rank of every subject's list among all lists of some requests, by every judge."""
-    for trained in (mining_evaluator, external_evaluator):
-        check_encoding(trained, request_tensors)
     requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
-    device = choose_device(config.device)
     return all_lists.compare_with_all_lists(
         requests,
         {subject: evaluated_lists[subject] for subject in SUBJECTS},
-        {
-            "external": restore_evaluator(external_evaluator).to(device),
-            "mining": restore_evaluator(mining_evaluator).to(device),
-        },
+        _restored(request_tensors, mining_evaluator, external_evaluator, config),
         truth_or_none(click_truth, requests),
         config,
     )
@@ -133,14 +137,11 @@ def measure_evaluators(
     config: EvaluationConfig,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Returns R-AUC, PCOC, RMSE and loss on exposed test lists, and calibration by value, slot and level."""
-    for trained in (mining_evaluator, external_evaluator):
-        check_encoding(trained, request_tensors)
+    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
     requests = Requests.from_tensors(request_tensors).of("test")
-    device = choose_device(config.device)
-    evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
     levels = {
-        name: predicted_levels(restore_evaluator(trained).to(device), requests, config.batch_size)
-        for name, trained in evaluators.items()
+        f"{name}_evaluator": predicted_levels(evaluators[name], requests, config.batch_size)
+        for name in ("mining", "external")
     }
     truth = truth_or_none(click_truth, requests)
     if truth:
@@ -162,21 +163,20 @@ def diagnose_models(
     config: EvaluationConfig,
 ) -> pd.DataFrame:
     """Returns whom to believe about which lists, what beams and epochs are worth, what distillation loses."""
-    for trained in (generator, mining_evaluator, external_evaluator):
-        check_encoding(trained, request_tensors)
+    check_encoding(generator, request_tensors)
+    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
     rows = slice(0, diagnostics.requests)
     encoded = Requests.from_tensors(request_tensors)
     requests = encoded.with_ids(evaluated_lists["request_id"][rows])
     watched = encoded.with_ids(mined_by_epoch["request_id"]) if mined_by_epoch else None
-    device, models = choose_device(config.device), (mining_evaluator, external_evaluator)
-    judges = _judges(requests, *models, click_truth, config)
+    device, judges = choose_device(config.device), _judges(requests, evaluators, click_truth)
     mined = mine_with_beams(mining_evaluator, requests, diagnostics.beam_sizes, search)
     return table_of(
         [
             *judge_agreement_rows(requests, mined[max(mined)], judges, diagnostics.random_lists, config),
             *beam_size_rows(requests, mined, judges, config),
             *(
-                epoch_rows(watched, mined_by_epoch, _judges(watched, *models, click_truth, config), config)
+                epoch_rows(watched, mined_by_epoch, _judges(watched, evaluators, click_truth), config)
                 if watched
                 else []
             ),
