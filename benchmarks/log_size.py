@@ -3,8 +3,8 @@
     python -m benchmarks.log_size
 
 Each point simulates a log of its own, trains the mining evaluator of the default run on it and lets the truth
-value what the default search finds for requests of a later day. Finished points of
-`docs/benchmarks/log_size.json` are not measured again; the picture is drawn beside it.
+value what a beam of 8 finds for requests of a later day. Finished points of `docs/benchmarks/log_size.json`
+are not measured again; the picture is drawn beside it.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, TrainingConfig
+from degre_pipeline.reranker.configs import EvaluatorConfig, TrainingConfig
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.metrics import bootstrap
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import exposed_list_loss
 from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop import ShopConfig
@@ -47,6 +47,7 @@ PICTURE = ROWS.with_suffix(".svg")
 LAST_DAY = datetime.date(2026, 1, 31)
 BLOCK = 10  # days simulated and encoded together
 TESTED = 2000
+BEAM = 8
 DAYS, EXPLORATION, EXTERNAL_SHARE = 10, 0.1, 0.3  # of the default run
 IDS = (
     {"name": "user_id", "kind": "categorical", "group": "user"},
@@ -78,19 +79,17 @@ POINTS = (
     *(Point(days, EXPLORATION, ids=True) for days in (DAYS, 100)),
     Point(100, EXPLORATION, ids=True, passes=5),
     Point(300, EXPLORATION),
-    Point(300, EXPLORATION, ids=True, passes=2),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The default run's own: its shop, its fields, its evaluator, its search."""
+    """The default run's own: its shop, its fields, its evaluator."""
 
     shop: ShopConfig
     fields: list[dict[str, Any]]
     evaluator: EvaluatorConfig
     training: TrainingConfig
-    search: MiningConfig
 
 
 def measure(point: Point, settings: Settings) -> Row:
@@ -107,12 +106,14 @@ def measure(point: Point, settings: Settings) -> Row:
         name=f"{point.days}_days",
     )
     evaluator = restore_evaluator(trained)
-    found = mine(evaluator, few, torch.arange(len(few)), settings.search)
+    found = [beam_search(evaluator, batch, beam_size=BEAM) for batch in few.batches(100)]
     true = truth.select(few.request_id.tolist())
-    mined, ranked = (_utility(true, lists) for lists in (found["sequences"][:, 0].long(), ranking_order(few)))
+    mined, ranked = (
+        _utility(true, lists) for lists in (torch.cat([f.sequences[:, 0] for f in found]), ranking_order(few))
+    )
     possible = best_lists(true, few.list_length)[1] - ranked
     removed = bootstrap((mined - ranked) / possible.mean())
-    believed = found["values"][:, 0].double().numpy()
+    believed = torch.cat([f.values[:, 0] for f in found]).double().numpy()
     return {
         **vars(point),
         "training_lists": len(training),
@@ -226,7 +227,6 @@ def _settings() -> Settings:
         parameters["list_building"]["fields"],
         training["model"],
         training["training"],
-        parameters["mining"]["search"],
     )
 
 
