@@ -11,7 +11,7 @@ import argparse
 import datetime
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,15 @@ from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainingConfig
+from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, SearchStrategy, TrainingConfig
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.metrics import bootstrap
 from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import exposed_list_loss
 from degre_pipeline.reranker.schema import parse_fields
-from degre_pipeline.reranker.search import beam_search
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop import ShopConfig
@@ -47,7 +47,6 @@ PICTURE = ROWS.with_suffix(".svg")
 LAST_DAY = datetime.date(2026, 1, 31)
 BLOCK = 10  # days simulated and encoded together
 TESTED = 2000
-BEAM = 8
 DAYS, EXPLORATION, EXTERNAL_SHARE = 10, 0.1, 0.3  # of the default run
 IDS = (
     {"name": "user_id", "kind": "categorical", "group": "user"},
@@ -65,12 +64,14 @@ class Point:
         exploration: Share of requests that are shown a random list.
         ids: Whether ids of users and items are fields, too.
         passes: Epochs; 0: fewer the longer the log is.
+        strategy: Of the search, whose beam is the default run's.
     """
 
     days: int
     exploration: float
     ids: bool = False
     passes: int = 0
+    strategy: SearchStrategy = "beam"
 
 
 POINTS = (
@@ -78,18 +79,20 @@ POINTS = (
     *(Point(days, EXPLORATION) for days in (1, 3, 30, 100)),
     *(Point(days, EXPLORATION, ids=True) for days in (DAYS, 100)),
     Point(100, EXPLORATION, ids=True, passes=5),
+    Point(100, EXPLORATION, ids=True, passes=5, strategy="diverse_beam"),
     Point(300, EXPLORATION),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The default run's own: its shop, its fields, its evaluator."""
+    """The default run's own: its shop, its fields, its evaluator, its search."""
 
     shop: ShopConfig
     fields: list[dict[str, Any]]
     evaluator: EvaluatorConfig
     training: TrainingConfig
+    search: MiningConfig
 
 
 def measure(point: Point, settings: Settings) -> Row:
@@ -106,14 +109,13 @@ def measure(point: Point, settings: Settings) -> Row:
         name=f"{point.days}_days",
     )
     evaluator = restore_evaluator(trained)
-    found = [beam_search(evaluator, batch, beam_size=BEAM) for batch in few.batches(100)]
+    search = replace(settings.search, strategy=point.strategy)
+    found = mine(evaluator, few, torch.arange(len(few)), search)
     true = truth.select(few.request_id.tolist())
-    mined, ranked = (
-        _utility(true, lists) for lists in (torch.cat([f.sequences[:, 0] for f in found]), ranking_order(few))
-    )
+    mined, ranked = (_utility(true, lists) for lists in (found["sequences"][:, 0].long(), ranking_order(few)))
     possible = best_lists(true, few.list_length)[1] - ranked
     removed = bootstrap((mined - ranked) / possible.mean())
-    believed = torch.cat([f.values[:, 0] for f in found]).double().numpy()
+    believed = found["values"][:, 0].double().numpy()
     return {
         **vars(point),
         "training_lists": len(training),
@@ -227,11 +229,12 @@ def _settings() -> Settings:
         parameters["list_building"]["fields"],
         training["model"],
         training["training"],
+        parameters["mining"]["search"],
     )
 
 
 def _missing(rows: list[Row], most_days: int) -> Iterator[Point]:
-    names = ("days", "exploration", "ids", "passes")
+    names = [field.name for field in fields(Point)]
     known = [{name: row[name] for name in names} for row in rows]
     yield from (point for point in POINTS if point.days <= most_days and vars(point) not in known)
 
