@@ -20,9 +20,9 @@ def study_rows(judged: pd.DataFrame, data: str, first_arm: str, config: Evaluati
     """Returns rows {data, subject, judge, seed, metric, value}; those over all seeds have low and high, too.
 
     Metrics: `utility` in clicks, `over_ranking_order` and, of further arms, `over_first_arm`'s list of the
-    same seed (both paired), `hr1`, `hr3`, `hr10`; with the truth as judge
-    `regret_removed`, a share of what separates the ranking order from the best list; `optimism` of a judge:
-    the miner's value over the judge's, less one; `hr1_below_teacher` of generators (paired).
+    same seed (both paired), `hr1`, `hr3`, `hr10`; with the truth as judge `regret_removed`, a share of what
+    separates the ranking order from the best list; `optimism` of a judge: the miner's value over the judge's,
+    less one; `hr1_below_teacher` of generators (paired).
 
     Args:
         judged: What `judged_lists` returned.
@@ -67,14 +67,14 @@ def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "utility", named.assign(figure=named["value"])
     for percent in PERCENTS:
         yield f"hr{percent}", named.assign(figure=named[f"hr{percent}"])
-    ranking = _column(named, "ranking_order", "value", ["judge", "request_id"])
+    of_request, keys = ["judge", "request_id"], ["judge", "seed", "request_id"]
+    by_list = named.set_index(["subject", *keys])
+    ranking = _column(named, "ranking_order", "value", of_request)
     gain = named["value"] - ranking
     yield "over_ranking_order", named.assign(figure=gain)[named["subject"] != "ranking_order"]
-    keys = ["judge", "seed", "request_id"]
-    values = named.set_index(["subject", *keys])["value"]
-    of_first = values.reindex(_index(named, ["first", *keys])).to_numpy()
+    of_first = by_list["value"].reindex(_index(named, ["first", *keys])).to_numpy()
     yield "over_first_arm", named.assign(figure=named["value"] - of_first)[named["first"].notna()]
-    best = _column(named, "optimum", "value", ["judge", "request_id"])
+    best = _column(named, "optimum", "value", of_request)
     yield "regret_removed", named.assign(figure=gain, over=best - ranking)[best.notna()]
     own = named[named["judge"] == "mining"].set_index(["subject", "seed", "request_id"])["value"]
     believed = pd.Series(
@@ -82,8 +82,7 @@ def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     )
     optimistic = named.assign(figure=believed - named["value"], over=named["value"])
     yield "optimism", optimistic[named["judge"] != "mining"]
-    teachers = named.set_index(["subject", *keys])["hr1"]
-    of_teacher = teachers.reindex(_index(named, ["teacher", *keys])).to_numpy()
+    of_teacher = by_list["hr1"].reindex(_index(named, ["teacher", *keys])).to_numpy()
     generators = named["subject"].str.fullmatch(r"(\w+\.)?generator")
     yield "hr1_below_teacher", named.assign(figure=of_teacher - named["hr1"])[generators]
 
