@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from degre_pipeline.datasets import ShardsDataset
+from degre_pipeline.pipelines.truth_study.judges import TRAINED
 from degre_pipeline.pipelines.truth_study.nodes import (
     judge_study,
     run_arms,
@@ -60,7 +61,7 @@ def arms(shop_data, judges, study=STUDY):
         replace(TRAINING, batch_size=32),
         DistillationConfig(),
     )
-    return run_arms(*shop_data, *judges[:2], study, CONFIG, *settings)
+    return run_arms(*shop_data, *judges[:-1], study, CONFIG, *settings)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_every_list_is_judged_by_all_and_mined_ones_by_their_miner(judged) -> No
     judgements, _ = judged
     by_arm = judgements.groupby(["arm", "subject"])["judge"].unique().map(set)
 
-    everybody = {"external", "second", "paper_like", "bidirectional", "truth"}
+    everybody = {*TRAINED, "truth"}
     assert by_arm["reference", "ranking_order"] == everybody
     assert by_arm["default", "generator"] == by_arm["greedy", "teacher"] == {*everybody, "mining"}
     assert judgements.groupby(["arm", "subject", "judge"])["rank"].count()["default", "beam8", "truth"] == 20
@@ -100,6 +101,16 @@ def test_a_mined_list_is_good_in_truth_and_no_list_beats_the_optimum(judged) -> 
         index="request_id", columns="subject", values="value"
     )
     assert (truth.drop(columns="optimum").max(axis=1) <= truth["optimum"] + 1e-6).all()
+
+
+def test_each_evaluator_that_judges_has_its_own_best_lists(judged) -> None:
+    judgements, _ = judged
+    reference = judgements[judgements["arm"] == "reference"]
+
+    assert {f"best_of_{judge}" for judge in TRAINED[:-1]} < set(reference["subject"])
+    for judge in TRAINED[:-1]:
+        own = reference[reference["judge"] == judge].groupby("subject")["value"].mean()
+        assert own.filter(like="best_of").idxmax() == f"best_of_{judge}"
 
 
 def test_the_best_of_an_ensemble_is_among_its_best_percent(judged) -> None:
@@ -149,7 +160,7 @@ def test_a_request_that_trains_miners_and_judges_is_refused(shop_data) -> None:
 
 
 def test_values_of_random_lists_are_the_judges_own(shop_data, judges, random_values, shop_truth) -> None:
-    assert set(random_values.names) == {"external", "second", "paper_like", "bidirectional", "truth"}
+    assert set(random_values.names) == {*TRAINED, "truth"}
     for name in random_values:
         values = random_values.load(name)["values"]
         assert values.shape == (20, 100)

@@ -144,7 +144,7 @@ class TestSettings:
         [
             ({"seeds": []}, r"seeds is \[\]; allowed: one whole number or more"),
             ({"seeds": [1, 1]}, "each once"),
-            ({"seeds": [1002]}, "judge_seed is 1000; allowed: a number from which three on are none of the"),
+            ({"seeds": [1002]}, "judge_seed is 1000; allowed: a number from which four on are none of the"),
             ({"judge_members": 0}, "judge_members is 0; allowed: 1 to 64"),
             ({"arms": {"a": None}}, "one or more that are not null"),
             ({"arms": {"a": {"minning": {}}}}, r"sections of arm a is \['minning'\]; allowed: evaluator, "),

@@ -1,6 +1,6 @@
 """One arm with one seed: its miner, its generator, and the lists that they choose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -125,15 +125,14 @@ def run_arm(
 
 
 def reference_lists(
-    asked: Requests, external: Evaluator, second: Evaluator, beam: int, config: EvaluationConfig
+    asked: Requests, judges: Mapping[str, Evaluator], beam: int, config: EvaluationConfig
 ) -> Lists:
-    """Returns the lists that no arm has a part in: also what each of the ensembles likes best."""
+    """Returns the lists that no arm has a part in: also what each of some judges likes best, by its name."""
     few = asked.select(slice(0, config.judged_requests))
     return {
         "ranking_order": ranking_order(asked),
         "exposed": asked.shown,
-        "best_of_external": best_of_beam(external, few, beam),
-        "best_of_second": best_of_beam(second, few, beam),
+        **{f"best_of_{name}": best_of_beam(judge, few, beam) for name, judge in judges.items()},
     }
 
 

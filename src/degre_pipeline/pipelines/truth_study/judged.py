@@ -31,14 +31,14 @@ def judged_lists(
 
     Args:
         asked: b requests; of the first ones some subjects have lists, and random lists are compared.
-        shards: By `arm.seed.digest` or `reference`, what `run_arm` and `reference_lists` returned.
+        shards: By `arm.seed.digest`, what `run_arm` returned; by `reference..digest`, `reference_lists`.
         judges: All but the miners, whose opinion the shards hold.
         comparisons: By judge, the values of the random lists of the first requests, [r, s].
         config: `batch_size` lists are valued together.
     """
     frames = []
     for shard, subject, lists in _subjects(shards):
-        arm, seed = (*shard.split("."), "")[:2]
+        arm, seed, _ = shard.split(".")
         facts = {"arm": arm, "seed": seed, "subject": subject}
         for judge in judges:
             values = values_of_lists(judge, asked.select(slice(0, len(lists))), lists, config.batch_size)

@@ -1,4 +1,4 @@
-"""The judges: two ensembles alike, the paper's single evaluator, one of another family, the truth."""
+"""The judges: two ensembles alike, two of the paper's single evaluator, one of another family, the truth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 
-TRAINED = ("external", "second", "paper_like", "bidirectional")
+TRAINED = ("external", "second", "paper_like", "second_paper_like", "bidirectional")
 """The trained judges, in the order in which they are stored."""
 
 
@@ -39,11 +39,13 @@ def train_judges(
 ) -> tuple[TrainedWeights, ...]:
     """Returns the judges of `TRAINED`.
 
-    All but the paper-like one learn from requests that no miner learns from. That one is a single evaluator
-    of the paper's form and another seed, from all training requests, as the paper's most likely was.
+    All but the paper-like ones learn from requests that no miner learns from. Those are single evaluators
+    of the paper's form and of other seeds, from all training requests, as the paper's most likely was.
     """
     external, check = requests.of("train", "external"), requests.of("validation", "external")
     ensemble = replace(evaluator, members=study.judge_members)
+    single = replace(evaluator, members=1, head="cumulative")
+    every, held_out_of_every = requests.of("train"), requests.of("validation")
     judges = [
         train_evaluator(
             learn,
@@ -59,12 +61,8 @@ def train_judges(
             [
                 ("external", ensemble, external, check),
                 ("second", ensemble, external, check),
-                (
-                    "paper_like",
-                    replace(evaluator, members=1, head="cumulative"),
-                    requests.of("train"),
-                    requests.of("validation"),
-                ),
+                ("paper_like", single, every, held_out_of_every),
+                ("second_paper_like", single, every, held_out_of_every),
             ]
         )
     ]

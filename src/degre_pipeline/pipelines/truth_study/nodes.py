@@ -48,7 +48,7 @@ def train_study_judges(
     training: TrainingConfig,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, ...]:
-    """Returns the judges `external`, `second`, `paper_like` and `bidirectional`."""
+    """Returns the judges of `judges.TRAINED`."""
     requests = Requests.from_tensors(request_tensors)
     judging.check_apart(requests)
     return judging.train_judges(
@@ -67,12 +67,13 @@ def value_random_lists(
     external: TrainedWeights,
     second: TrainedWeights,
     paper_like: TrainedWeights,
+    second_paper_like: TrainedWeights,
     bidirectional: TrainedWeights,
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> Shards:
     """Returns each judge's values of the random lists of the compared requests, [r, s], one shard a judge."""
-    trained = dict(zip(judging.TRAINED, (external, second, paper_like, bidirectional), strict=True))
+    trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
     few = _asked(request_tensors, config).select(slice(0, config.judged_requests))
     judges = {judge.name: judge for judge in judging.judges_of(trained, click_truth, few, config.device)}
     return Shards(
@@ -87,6 +88,8 @@ def run_arms(
     feature_space: dict[str, Any],
     external: TrainedWeights,
     second: TrainedWeights,
+    paper_like: TrainedWeights,
+    second_paper_like: TrainedWeights,
     study: StudyConfig,
     config: EvaluationConfig,
     evaluator: EvaluatorConfig,
@@ -110,7 +113,11 @@ def run_arms(
         for arm, changes in study.kept_arms.items()
         if seed in study.seeds_of(arm)
     ]
+    # Shards are named after their settings: one more seed, arm or judge, or a changed one, keeps the others.
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
+    judges = dict(zip(judging.TRAINED, (external, second, paper_like, second_paper_like), strict=False))
+    weights = (fingerprint(judge.weights) for judge in judges.values())
+    reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
     kept: dict[str, Any] = {"encoding": encoding_of(request_tensors), "checkpoints": checkpoints}
 
@@ -119,18 +126,15 @@ def run_arms(
         return train_miner(requests, asked, sizes, recipe, config, **kept)
 
     def make(name: str) -> dict[str, Tensor]:
-        if name == REFERENCE:
-            one, other = (restore_evaluator(trained).to(device) for trained in (external, second))
-            return reference_lists(asked, one, other, study.ceiling_beam, config)
+        if name == reference:
+            restored = {judge: restore_evaluator(own).to(device) for judge, own in judges.items()}
+            return reference_lists(asked, restored, study.ceiling_beam, config)
         recipe = recipes[name]
         miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
-    # A shard is named after its settings too: one more seed or arm, or a changed one, keeps the others.
     return Shards(
-        fingerprint=f"{_fingerprint(request_tensors, (external, second), config)} {study.ceiling_beam}",
-        names=(REFERENCE, *recipes),
-        make=make,
+        fingerprint=_fingerprint(request_tensors, (), config), names=(reference, *recipes), make=make
     )
 
 
@@ -141,12 +145,13 @@ def judge_study(
     external: TrainedWeights,
     second: TrainedWeights,
     paper_like: TrainedWeights,
+    second_paper_like: TrainedWeights,
     bidirectional: TrainedWeights,
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns every judge's value and rank of every list, and how two ensembles agree by their size."""
-    trained = dict(zip(judging.TRAINED, (external, second, paper_like, bidirectional), strict=True))
+    trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
     for one in trained.values():
         check_encoding(one, request_tensors)
     asked = _asked(request_tensors, config)
@@ -182,6 +187,10 @@ def describe_study(rows: list[dict[str, Any]], judge_agreement_by_size: pd.DataF
 
 def _asked(request_tensors: dict[str, Tensor], config: EvaluationConfig) -> Requests:
     return draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
+
+
+def _by_name(*judges: TrainedWeights) -> dict[str, TrainedWeights]:
+    return dict(zip(judging.TRAINED, judges, strict=True))
 
 
 def _fingerprint(request_tensors: dict[str, Tensor], trained: Any, config: EvaluationConfig) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from degre_pipeline.pipelines.truth_study.rows import ALL
 
-JUDGES = ("truth", "external", "second", "paper_like", "bidirectional", "mining")
+JUDGES = ("truth", "external", "second", "paper_like", "second_paper_like", "bidirectional", "mining")
 Rows = Sequence[dict[str, Any]]
 
 

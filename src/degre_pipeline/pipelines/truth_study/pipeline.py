@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from .judges import TRAINED
 from .nodes import (
     describe_study,
     judge_study,
@@ -11,7 +12,7 @@ from .nodes import (
     value_random_lists,
 )
 
-JUDGES = ["study_external", "study_second", "study_paper_like", "study_bidirectional"]
+JUDGES = [f"study_{judge}" for judge in TRAINED]
 
 
 def create_pipeline() -> Pipeline:
@@ -38,7 +39,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "request_tensors",
                     "feature_space",
-                    *JUDGES[:2],
+                    *JUDGES[:-1],
                     study,
                     settings,
                     *evaluator,

@@ -53,12 +53,12 @@ class StudyConfig:
             1 <= self.judge_members <= MOST_JUDGES, "judge_members", self.judge_members, f"1 to {MOST_JUDGES}"
         )
         require(self.ceiling_beam >= 1, "ceiling_beam", self.ceiling_beam, "1 or more")
-        used = {self.judge_seed + offset for offset in range(3)}
+        used = {self.judge_seed + offset for offset in range(4)}
         require(
             not used & set(self.seeds),
             "judge_seed",
             self.judge_seed,
-            f"a number from which three on are none of the seeds {self.seeds}",
+            f"a number from which four on are none of the seeds {self.seeds}",
         )
         require(bool(self.kept_arms), "arms", self.arms, "one or more that are not null")
         for name, arm in self.kept_arms.items():
