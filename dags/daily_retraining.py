@@ -50,6 +50,8 @@ PIPELINES = {
     "training": ("evaluator_training", "mining", "generator_distillation"),
     "release": ("evaluation", "registration", "gate"),
 }
+PARAMS = os.environ.get("DEGRE_PARAMS", "")
+"""Settings of all pipelines that differ from the configuration, as `--params` takes them."""
 BEFORE = os.environ.get("DEGRE_PIPELINES_BEFORE", "").split()
 """Pipelines that bring the day's log."""
 TIMEOUTS = {"data": timedelta(hours=1), "training": timedelta(hours=8), "release": timedelta(hours=1)}
@@ -159,7 +161,9 @@ def in_pod(words: list[str], settings: dict[str, Any]) -> BaseOperator:
 
 def pipeline(group: str, name: str) -> BaseOperator:
     """Returns the task that runs one Kedro pipeline of the day."""
-    parameters = f"run_date={RUN_DATE}{BACKFILL_NEVER_PROMOTES if name == 'gate' else ''}"
+    parameters = f"run_date={RUN_DATE}{',' * bool(PARAMS)}{PARAMS}"
+    if name == "gate":
+        parameters += BACKFILL_NEVER_PROMOTES
     words = ("kedro", "run", f"--pipeline={name}", f"--env={ENV}", f"--params={parameters}")
     return command(
         name,

@@ -85,6 +85,16 @@ def test_pipelines_that_bring_the_log_come_first(airflow_python: Path, tmp_path:
     assert '"--pipeline=living_shop"' in commands["data.living_shop"]
 
 
+def test_settings_that_differ_go_to_every_pipeline(airflow_python: Path, tmp_path: Path) -> None:
+    differs = "evaluation.settings.exact_requests=4"
+    commands = read_dag(airflow_python, tmp_path, DEGRE_PARAMS=differs)["commands"]
+    told = {task.rpartition(".")[2]: line for task, line in commands.items() if differs in line}
+
+    assert set(told) == set(project_runs.PIPELINES)
+    assert all(f"}}}},{differs}" in line for line in told.values())
+    assert f"{differs}{{{{ ',gate.settings.promotes=never'" in told["gate"]
+
+
 def test_an_unknown_place_is_named(airflow_python: Path, tmp_path: Path) -> None:
     (error,) = read_dag(airflow_python, tmp_path, DEGRE_RUNS_IN="cloud")["errors"].values()
     assert "DEGRE_RUNS_IN is 'cloud'; allowed: shell, docker, kubernetes" in error
