@@ -26,7 +26,7 @@ class Maker:
 
 @pytest.fixture
 def dataset(tmp_path):
-    return ShardsDataset(path=str(tmp_path / "mined"))
+    return ShardsDataset(path=str(tmp_path / "mined"), resume_command="kedro run --pipelines=mining")
 
 
 @pytest.fixture

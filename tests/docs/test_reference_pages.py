@@ -109,7 +109,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict) and value:
-        return ", ".join(value)
+        return ", ".join(name for name, own in value.items() if own is not None)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

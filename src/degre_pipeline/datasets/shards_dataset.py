@@ -29,7 +29,7 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
         self,
         path: str,
         description: str | None = None,
-        resume_command: str = "kedro run --pipelines=mining",
+        resume_command: str = "kedro run",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Point at a folder.
