@@ -95,6 +95,17 @@ def test_the_page_tells_every_subject_and_judge(rows) -> None:
     assert draw(rows, agreement) == picture
 
 
+def test_where_nobody_knows_the_truth_the_page_says_so_and_the_picture_leaves_it_out(judgements) -> None:
+    agreement = pd.DataFrame({"members": [1], "rank_correlation": [0.5], "hr1_of_best": [0.2]})
+    rows = study_rows(judgements.replace({"judge": {"truth": "external"}}), "ml1m", "default", CONFIG)
+    known = [row for row in rows if row["metric"] != "regret_removed"]
+    tables, picture = as_markdown(known, agreement), draw(known, agreement)
+
+    assert "in truth\n\nNone." in tables
+    assert "| ranking_order | – | 0.000" in tables
+    assert picture.count('id="axes_') == draw(rows, agreement).count('id="axes_') - 1
+
+
 def test_larger_ensembles_of_noisy_members_agree_better() -> None:
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(1, 5, 400, generator=generator)

@@ -37,7 +37,7 @@ def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
 
 
 def draw(rows: Rows, agreement: pd.DataFrame) -> str:
-    """Returns an SVG: HR@1% of every subject by judge, the regret removed in truth, agreement by size."""
+    """Returns an SVG: HR@1% by subject and judge, regret removed where truth judges, agreement by size."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -47,21 +47,25 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
     pooled = _telling(table)
     removed = pooled[(pooled["metric"] == "regret_removed") & (pooled["subject"] != "optimum")]
     with mpl.rc_context({"svg.hashsalt": "truth_study", "font.size": 8}):
-        figure, axes = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained", width_ratios=[3, 2, 1])
+        widths = [3, 2, 1] if len(removed) else [3, 1]
+        figure, axes = plt.subplots(
+            1, len(widths), figsize=(13, 4.5), layout="constrained", width_ratios=widths
+        )
         hits = pooled[pooled["metric"] == "hr1"].pivot_table(
             index="subject", columns="judge", values="value", sort=False
         )
         hits[[judge for judge in JUDGES if judge in hits]].plot.barh(ax=axes[0], width=0.8)
         axes[0].invert_yaxis()
         axes[0].set(xlim=(0, 1), xlabel="HR@1%", ylabel="")
-        errors = [removed["value"] - removed["low"], removed["high"] - removed["value"]]
-        axes[1].barh(removed["subject"], removed["value"], xerr=errors)
-        axes[1].invert_yaxis()
-        axes[1].set(xlabel="share of the ranking order's regret removed, in truth")
+        if len(removed):
+            errors = [removed["value"] - removed["low"], removed["high"] - removed["value"]]
+            axes[1].barh(removed["subject"], removed["value"], xerr=errors)
+            axes[1].invert_yaxis()
+            axes[1].set(xlabel="share of the ranking order's regret removed, in truth")
         for column in ("rank_correlation", "hr1_of_best"):
-            axes[2].plot(agreement["members"], agreement[column], marker="o", label=column)
-        axes[2].set(xlabel="members of each of two ensembles", ylim=(0, 1))
-        axes[2].legend()
+            axes[-1].plot(agreement["members"], agreement[column], marker="o", label=column)
+        axes[-1].set(xlabel="members of each of two ensembles", ylim=(0, 1))
+        axes[-1].legend()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         plt.close(figure)
