@@ -113,6 +113,16 @@ def test_each_evaluator_that_judges_has_its_own_best_lists(judged) -> None:
         assert own.filter(like="best_of").idxmax() == f"best_of_{judge}"
 
 
+def test_the_exact_optimum_of_the_judge_is_worth_no_less_than_any_list_by_it(judged) -> None:
+    judgements, _ = judged
+    external = judgements[judgements["judge"] == "external"]
+    best = external[external["subject"] == "exact_judge"].set_index("request_id")["value"]
+    found = external[external["request_id"].isin(best.index)]
+
+    assert len(best) == CONFIG.exact_requests
+    assert (found["value"] <= found["request_id"].map(best) + 1e-6).all()
+
+
 def test_the_best_of_an_ensemble_is_among_its_best_percent(judged) -> None:
     judgements, agreement = judged
     own = judgements[(judgements["subject"] == "best_of_external") & (judgements["judge"] == "external")]

@@ -127,12 +127,17 @@ def run_arm(
 def reference_lists(
     asked: Requests, judges: Mapping[str, Evaluator], beam: int, config: EvaluationConfig
 ) -> Lists:
-    """Returns the lists that no arm has a part in: also what each of some judges likes best, by its name."""
+    """Returns the lists that no arm has a part in: also what each of some judges likes best, by its name.
+
+    A beam looks for those; `exact_judge` is the best list of all by the external one, of the first requests.
+    """
     few = asked.select(slice(0, config.judged_requests))
+    exact = {"exact_judge": exact_optimum(judges["external"], asked, config)} if config.exact_requests else {}
     return {
         "ranking_order": ranking_order(asked),
         "exposed": asked.shown,
         **{f"best_of_{name}": best_of_beam(judge, few, beam) for name, judge in judges.items()},
+        **exact,
     }
 
 
