@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
 from degre_pipeline.reranker.compilation import fuse_steps, step_work
@@ -53,13 +54,27 @@ def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:
     return rows[order[:most]].sort().values
 
 
-def mine(evaluator: Evaluator, requests: Requests, rows: Tensor, config: MiningConfig) -> dict[str, Tensor]:
-    """Returns `row`, `sequences`, `values` and `step_values` of the requests at some rows."""
+def mine(
+    evaluator: Evaluator, requests: Requests, rows: Tensor, config: MiningConfig, *, label: str = ""
+) -> dict[str, Tensor]:
+    """Returns `row`, `sequences`, `values` and `step_values` of the requests at some rows.
+
+    Args:
+        evaluator: On the configured device.
+        requests: All that the rows count.
+        rows: Of the requests that are searched.
+        config: Search, batch size and device.
+        label: Name on the progress bar; none for short work.
+    """
     index_type = torch.int8 if requests.mask.shape[1] < 128 else torch.int32
     search, device = build_search(config), choose_device(config.device)
     together = requests_at_once(config, requests.mask.shape[1], requests.list_length, device)
-    with autocast(device, config.bfloat16):
-        found = [search(evaluator, batch.to(device)) for batch in requests.select(rows).batches(together)]
+    bar = tqdm(total=len(rows), desc=label, unit="request", mininterval=1.0, disable=not label)
+    found = []
+    with bar, autocast(device, config.bfloat16):
+        for batch in requests.select(rows).batches(together):
+            found.append(search(evaluator, batch.to(device)))
+            bar.update(len(batch))
     return {
         "row": rows,
         "sequences": _joined((f.sequences for f in found), config.beam_size, -1).to(index_type),

@@ -69,7 +69,8 @@ def train_miner(
         checkpoints=checkpoints,
     )
     rows = rows_to_mine(requests, recipe.mining)
-    found = mine(prepare_miner(weights, requests, recipe.mining, len(rows)), requests, rows, recipe.mining)
+    miner = prepare_miner(weights, requests, recipe.mining, len(rows))
+    found = mine(miner, requests, rows, recipe.mining, label="study mining")
     device = choose_device(config.device)
     evaluator = restore_evaluator(weights, recipe.mining.pessimism).to(device)
     lists = {
