@@ -103,6 +103,18 @@ def test_a_mined_list_is_good_in_truth_and_no_list_beats_the_optimum(judged) -> 
     assert (truth.drop(columns="optimum").max(axis=1) <= truth["optimum"] + 1e-6).all()
 
 
+def test_the_twin_of_a_judge_is_judged_by_none_that_learned_from_its_requests(judged) -> None:
+    judgements, _ = judged
+    by_subject = judgements[judgements["arm"] == "twin"].groupby("subject")["judge"].unique().map(set)
+
+    assert by_subject["generator"] == by_subject["teacher"] == {"paper_like", "truth", "mining"}
+    assert by_subject["exact_miner"] == {"paper_like", "truth"}
+    own = judgements[judgements["judge"] == "second_paper_like"].groupby("subject")["value"].mean()
+    mined = judgements[(judgements["arm"] == "twin") & (judgements["judge"] == "mining")]
+    teacher = mined[mined["subject"] == "teacher"]
+    assert teacher["value"].mean() > own["ranking_order"]
+
+
 def test_each_evaluator_that_judges_has_its_own_best_lists(judged) -> None:
     judgements, _ = judged
     reference = judgements[judgements["arm"] == "reference"]

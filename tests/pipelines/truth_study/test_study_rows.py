@@ -160,6 +160,7 @@ class TestSettings:
             ({"arms": {"a": None}}, "one or more that are not null"),
             ({"arms": {"a": {"minning": {}}}}, r"sections of arm a is \['minning'\]; allowed: evaluator, "),
             ({"arms": {"a.b": {}}}, "name of an arm is 'a.b'; allowed: letters"),
+            ({"arms": {"twin": {}}}, "name of an arm is 'twin'; allowed: .* not reference or twin"),
             ({"fewer_seeds": {"b": 1}}, "name in fewer_seeds is 'b'; allowed: default"),
             ({"fewer_seeds": {"default": 0}}, "fewer_seeds of default is 0; allowed: 1 or more, or null"),
         ],

@@ -68,13 +68,23 @@ def train_miner(
         encoding=encoding,
         checkpoints=checkpoints,
     )
-    rows = rows_to_mine(requests, recipe.mining)
-    miner = prepare_miner(weights, requests, recipe.mining, len(rows))
-    found = mine(miner, requests, rows, recipe.mining, label="study mining")
-    device = choose_device(config.device)
-    evaluator = restore_evaluator(weights, recipe.mining.pessimism).to(device)
+    return as_miner(weights, requests, asked, recipe.mining, config)
+
+
+def as_miner(
+    weights: TrainedWeights,
+    requests: Requests,
+    asked: Requests,
+    mining: MiningConfig,
+    config: EvaluationConfig,
+) -> Miner:
+    """Returns what a trained evaluator mines, and its lists and opinion of the asked requests."""
+    rows = rows_to_mine(requests, mining)
+    miner = prepare_miner(weights, requests, mining, len(rows))
+    found = mine(miner, requests, rows, mining, label="study mining")
+    evaluator = restore_evaluator(weights, mining.pessimism).to(choose_device(config.device))
     lists = {
-        "teacher": best_found(evaluator, asked, recipe.mining),
+        "teacher": best_found(evaluator, asked, mining),
         **{f"beam{size}": best_of_beam(evaluator, asked, size) for size in (1, 2, 8)},
     }
     exact = {"exact_miner": exact_optimum(evaluator, asked, config)} if config.exact_requests else {}

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from degre_pipeline.judging.judges import Judge, Values, true_optimum, values_of_lists
+from degre_pipeline.pipelines.truth_study.settings import REFERENCE, TWIN
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, hits, rank_correlation, ranks
 from degre_pipeline.simulation.click_world import ClickTruth
 
-REFERENCE = "reference"
-"""The shard of lists that no arm has a part in."""
+JUDGES_OF_TWIN = ("paper_like", "truth")
+"""The judge whose twin it is, which shares its training requests, and who needs none."""
 
 Shard = Mapping[str, Tensor]
 
@@ -31,7 +32,8 @@ def judged_lists(
 
     Args:
         asked: b requests; of the first ones some subjects have lists, and random lists are compared.
-        shards: By `arm.seed.digest`, what `run_arm` returned; by `reference..digest`, `reference_lists`.
+        shards: By `arm.seed.digest` and `twin..digest`, what `run_arm` returned; by `reference..digest`, what
+            `reference_lists` did.
         judges: All but the miners, whose opinion the shards hold.
         comparisons: By judge, the values of the random lists of the first requests, [r, s].
         config: `batch_size` lists are valued together.
@@ -41,6 +43,8 @@ def judged_lists(
         arm, seed, _ = shard.split(".")
         facts = {"arm": arm, "seed": seed, "subject": subject}
         for judge in judges:
+            if arm == TWIN and judge.name not in JUDGES_OF_TWIN:
+                continue
             values = values_of_lists(judge, asked.select(slice(0, len(lists))), lists, config.batch_size)
             ranked = ranks(values[: len(comparisons[judge.name])], comparisons[judge.name][: len(values)])
             frames.append(_frame(asked, {**facts, "judge": judge.name}, values, ranked))

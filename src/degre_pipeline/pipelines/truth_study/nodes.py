@@ -14,15 +14,14 @@ from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, draw_requests, truth_or_none
 from degre_pipeline.pipelines.truth_study import judges as judging
 from degre_pipeline.pipelines.truth_study import page
-from degre_pipeline.pipelines.truth_study.arms import Miner, reference_lists, run_arm, train_miner
+from degre_pipeline.pipelines.truth_study.arms import Miner, as_miner, reference_lists, run_arm, train_miner
 from degre_pipeline.pipelines.truth_study.judged import (
-    REFERENCE,
     agreement_by_size,
     judged_lists,
     optimum_rows,
 )
 from degre_pipeline.pipelines.truth_study.rows import study_rows
-from degre_pipeline.pipelines.truth_study.settings import Recipe, StudyConfig, digest
+from degre_pipeline.pipelines.truth_study.settings import REFERENCE, TWIN, Recipe, StudyConfig, digest
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
@@ -100,9 +99,10 @@ def run_arms(
     distillation: DistillationConfig,
     checkpoints: Checkpoints | None = None,
 ) -> Shards:
-    """Returns the lists of every arm and seed, a shard each, and of what no arm has a part in.
+    """Returns the lists of every arm and seed, a shard each, of what no arm has a part in, and of the twin.
 
-    Finished shards stay; a training that was interrupted goes on.
+    The twin mines, by the paper's beam, and distils with the second paper-like evaluator: what one finds who
+    judges by another seed of the miner. Finished shards stay; a training that was interrupted goes on.
     """
     requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
     judging.check_apart(requests)
@@ -116,8 +116,10 @@ def run_arms(
     # Shards are named after their settings: one more seed, arm or judge, or a changed one, keeps the others.
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
     judges = dict(zip(judging.TRAINED, (external, second, paper_like, second_paper_like), strict=False))
-    weights = (fingerprint(judge.weights) for judge in judges.values())
+    weights = [fingerprint(judge.weights) for judge in judges.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
+    of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
+    twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
     kept: dict[str, Any] = {"encoding": encoding_of(request_tensors), "checkpoints": checkpoints}
 
@@ -129,13 +131,16 @@ def run_arms(
         if name == reference:
             restored = {judge: restore_evaluator(own).to(device) for judge, own in judges.items()}
             return reference_lists(asked, restored, study.ceiling_beam, config)
-        recipe = recipes[name]
-        miner = miner_of(recipe.with_generator_of(own))
+        if name == twin:
+            recipe = of_twin
+            miner = as_miner(second_paper_like, requests, asked, recipe.mining, config)
+        else:
+            recipe = recipes[name]
+            miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
-    return Shards(
-        fingerprint=_fingerprint(request_tensors, (), config), names=(reference, *recipes), make=make
-    )
+    names = (reference, *recipes, twin)
+    return Shards(fingerprint=_fingerprint(request_tensors, (), config), names=names, make=make)
 
 
 def judge_study(

@@ -2,7 +2,6 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .judges import TRAINED
 from .nodes import (
     describe_study,
     judge_study,
@@ -12,7 +11,13 @@ from .nodes import (
     value_random_lists,
 )
 
-JUDGES = [f"study_{judge}" for judge in TRAINED]
+JUDGES = [
+    "study_external",
+    "study_second",
+    "study_paper_like",
+    "study_second_paper_like",
+    "study_bidirectional",
+]
 
 
 def create_pipeline() -> Pipeline:

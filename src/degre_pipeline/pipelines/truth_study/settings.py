@@ -19,6 +19,12 @@ Config = TypeVar("Config", EvaluatorConfig, TrainingConfig, MiningConfig, Genera
 
 MOST_JUDGES = 64
 
+REFERENCE = "reference"
+"""Stands for an arm where lists are those that no arm has a part in."""
+
+TWIN = "twin"
+"""Stands for an arm whose miner is the second paper-like evaluator."""
+
 
 @dataclass(frozen=True)
 class StudyConfig:
@@ -62,7 +68,8 @@ class StudyConfig:
         )
         require(bool(self.kept_arms), "arms", self.arms, "one or more that are not null")
         for name, arm in self.kept_arms.items():
-            require(name.isidentifier(), "name of an arm", name, "letters, digits and underscores")
+            allowed = f"letters, digits and underscores, but not {REFERENCE} or {TWIN}"
+            require(name.isidentifier() and name not in (REFERENCE, TWIN), "name of an arm", name, allowed)
             unknown = sorted(set(arm) - set(SECTIONS))
             require(not unknown, f"sections of arm {name}", unknown, ", ".join(SECTIONS))
         for name, count in self.fewer_seeds.items():
