@@ -13,6 +13,7 @@ from degre_pipeline.reranker.metrics import (
     bootstrap,
     calibration,
     discounted_gain,
+    group_auc,
     hits,
     ndcg,
     pcoc,
@@ -46,6 +47,23 @@ class TestRegressionAuc:
             assert score == pytest.approx(sum(one[1] > other[1] for one, other in ordered) / len(ordered))
         else:
             assert math.isnan(score)
+
+
+class TestGroupAuc:
+    @given(st.lists(OUTCOMES, min_size=1, max_size=4))
+    def test_is_each_lists_own_auc_whatever_lies_in_empty_slots(self, lists) -> None:
+        longest = max(map(len, lists))
+        actual, scores = np.ones((len(lists), longest)), np.full((len(lists), longest), -9.0)
+        real = np.zeros(actual.shape, dtype=bool)
+        for row, pairs in enumerate(lists):
+            actual[row, : len(pairs)] = [outcome > 1 for outcome, _ in pairs]
+            scores[row, : len(pairs)] = [score for _, score in pairs]
+            real[row, : len(pairs)] = True
+        expected = [
+            area_under_roc(*(a[row, real[row]] for a in (actual, scores))) for row in range(len(lists))
+        ]
+
+        assert group_auc(actual, scores, real) == pytest.approx(np.array(expected), nan_ok=True)
 
 
 class TestAreaUnderRoc:

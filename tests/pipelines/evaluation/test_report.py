@@ -89,6 +89,9 @@ def metric_rows(judges: tuple[str, ...]) -> list[dict[str, Any]]:
     for number, model in enumerate(models):
         for metric, value in (("r_auc", 0.71), ("pcoc", 1.02), ("rmse", 0.93), ("loss", 1.31)):
             rows.append(row(model, "clicks", metric, value + number / 1000, None))
+        rows.append(row(model, "clicks", "gauc", 0.68))
+        rows.append(row(model, "clicks", "gauc_over_ranking_score", 0.012, 0.05))
+    rows.append(row("ranking_score", "clicks", "gauc", 0.668))
     return rows
 
 
@@ -222,8 +225,10 @@ def test_the_other_tables_hold_their_figures(page: Page) -> None:
     assert page.rows_of("beam search")[1] == hits * 3
     gap, quality = page.rows_of("mining evaluator")
     assert gap == ["0.250 [0.150, 0.350]", "0.250 [0.150, 0.350]", "+0.031 [-0.019, +0.081]"]
-    assert quality == ["0.710", "1.020", "0.930", "1.310"]
-    assert page.rows_of("true model") == [["0.712", "1.022", "0.932", "1.312"]]
+    order = ["0.680 [0.580, 0.780]", "+0.012 [-0.038, +0.062]"]
+    assert quality == ["0.710", "1.020", "0.930", "1.310", *order]
+    assert page.rows_of("true model") == [["0.712", "1.022", "0.932", "1.312", *order]]
+    assert ["-", "-", "-", "-", "0.668 [0.568, 0.768]", "-"] in page.rows_of("ranking score")
     assert page.rows_of("external evaluator and mining evaluator") == [["0.654 [0.554, 0.754]"]]
     assert page.rows_of("train") == [["0.634", "0.745", "23,456"]]
     assert [row[0] for row in page.rows if row[0] in ("train", "test")] == ["train", "test"]

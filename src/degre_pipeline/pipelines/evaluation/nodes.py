@@ -27,6 +27,7 @@ from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.quality import (
     calibration_table,
+    gauc_rows,
     predicted_levels,
     quality_rows,
     true_levels,
@@ -136,7 +137,7 @@ def measure_evaluators(
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Returns R-AUC, PCOC, RMSE and loss on exposed test lists, and calibration by value, slot and level."""
+    """Returns R-AUC, PCOC, RMSE, loss and GAUC on exposed test lists, and their calibration."""
     evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
     requests = Requests.from_tensors(request_tensors).of("test")
     levels = {
@@ -147,7 +148,7 @@ def measure_evaluators(
     if truth:
         levels["true_model"] = true_levels(truth, requests)
     rows = [row for model, predicted in levels.items() for row in quality_rows(model, predicted, requests)]
-    return rows, calibration_table(levels, requests)
+    return [*rows, *gauc_rows(levels, requests, config)], calibration_table(levels, requests)
 
 
 def diagnose_models(
@@ -216,7 +217,7 @@ def summarise_evaluation(
     rows = summarise(figures_by_request(list_judgements, config), config)
     rows += exact_rows(exact_judgements, config)
     rows += agreement_rows(judge_agreement, config)
-    rows += [{**row, "low": None, "high": None} for row in evaluator_quality]
+    rows += [{"low": None, "high": None, **row} for row in evaluator_quality]
     # JSON has no NaN: what cannot be computed, such as R-AUC where all lists earned the same, is None.
     return [{**row, "value": row["value"] if math.isfinite(row["value"]) else None} for row in rows]
 

@@ -7,8 +7,9 @@ import pandas as pd
 import torch
 
 from degre_pipeline.reranker.batching import Requests, gather_candidates
+from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.losses import cumulative_regression_loss
-from degre_pipeline.reranker.metrics import calibration, pcoc, regression_auc, rmse
+from degre_pipeline.reranker.metrics import bootstrap, calibration, group_auc, pcoc, regression_auc, rmse
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
@@ -49,6 +50,35 @@ def quality_rows(model: str, levels: Probabilities, requests: Requests) -> list[
     return [
         {"subject": model, "judge": "clicks", "metric": name, "value": figure}
         for name, figure in figures.items()
+    ]
+
+
+def gauc_rows(
+    levels_of_model: Mapping[str, Probabilities], requests: Requests, config: EvaluationConfig
+) -> list[dict[str, object]]:
+    """Returns how well models, and the ranking score, order the items of one exposed list by their clicks.
+
+    What a model does not know better than the ranking score, a search by it cannot find. Rows `gauc` and, of
+    models, `gauc_over_ranking_score`, paired; none where no list has a click beside an item without one.
+    """
+    shown = requests.exposed_mask.numpy()
+    clicks = requests.clicks.double().numpy()
+    ranking = group_auc(clicks, gather_candidates(requests.scores, requests.exposed).double().numpy(), shown)
+    if np.isnan(ranking).all():
+        return []
+    rows = [("ranking_score", "gauc", ranking)]
+    for model, levels in levels_of_model.items():
+        of_slot = np.diff((np.tril(np.ones(levels.shape[1:])) * levels).sum(-1), axis=1, prepend=0.0)
+        own = group_auc(clicks, of_slot, shown)
+        rows += [(model, "gauc", own), (model, "gauc_over_ranking_score", own - ranking)]
+    return [
+        {
+            "subject": subject,
+            "judge": "clicks",
+            "metric": metric,
+            **vars(bootstrap(values, samples=config.bootstrap_samples, seed=config.seed)),
+        }
+        for subject, metric, values in rows
     ]
 
 

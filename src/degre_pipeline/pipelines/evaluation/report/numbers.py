@@ -22,6 +22,7 @@ MODEL_LABELS = {
     "mining_evaluator": "mining evaluator",
     "external_evaluator": "external evaluator",
     "true_model": "true model",
+    "ranking_score": "ranking score",
 }
 
 MISSING = "-"

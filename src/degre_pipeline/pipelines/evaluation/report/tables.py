@@ -23,7 +23,14 @@ from degre_pipeline.pipelines.evaluation.report.numbers import (
 from degre_pipeline.reranker.metrics import Estimate
 
 HIT_METRICS = {"hr1": "HR@1%", "hr3": "HR@3%", "hr10": "HR@10%", "ties": "ties"}
-QUALITY_METRICS = {"r_auc": "R-AUC", "pcoc": "PCOC", "rmse": "RMSE", "loss": "loss"}
+QUALITY_METRICS = {
+    "r_auc": "R-AUC",
+    "pcoc": "PCOC",
+    "rmse": "RMSE",
+    "loss": "loss",
+    "gauc": "GAUC",
+    "gauc_over_ranking_score": "over the ranking score",
+}
 
 
 class Cell(NamedTuple):
@@ -181,9 +188,15 @@ def distillation_table(estimates: Estimates) -> Table:
 
 
 def quality_table(estimates: Estimates) -> Table:
-    """Returns R-AUC, PCOC, RMSE and loss of every model on the observed clicks."""
+    """Returns R-AUC, PCOC, RMSE, loss and GAUC of every model on the observed clicks."""
     rows = [
-        Row(label, [_cell(estimates.get((model, "clicks", metric))) for metric in QUALITY_METRICS])
+        Row(
+            label,
+            [
+                _cell(estimates.get((model, "clicks", metric)), signed="over" in metric)
+                for metric in QUALITY_METRICS
+            ],
+        )
         for model, label in MODEL_LABELS.items()
         if any((model, "clicks", metric) in estimates for metric in QUALITY_METRICS)
     ]
