@@ -57,6 +57,7 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
         hits[[judge for judge in JUDGES if judge in hits]].plot.barh(ax=axes[0], width=0.8)
         axes[0].invert_yaxis()
         axes[0].set(xlim=(0, 1), xlabel="HR@1%", ylabel="")
+        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(JUDGES), frameon=False)
         if len(removed):
             errors = [removed["value"] - removed["low"], removed["high"] - removed["value"]]
             axes[1].barh(removed["subject"], removed["value"], xerr=errors)
