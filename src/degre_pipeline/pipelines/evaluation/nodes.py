@@ -217,7 +217,7 @@ def summarise_evaluation(
     rows = summarise(figures_by_request(list_judgements, config), config)
     rows += exact_rows(exact_judgements, config)
     rows += agreement_rows(judge_agreement, config)
-    rows += [{"low": None, "high": None, **row} for row in evaluator_quality]
+    rows += [{**row, "low": row.get("low"), "high": row.get("high")} for row in evaluator_quality]
     # JSON has no NaN: what cannot be computed, such as R-AUC where all lists earned the same, is None.
     return [{**row, "value": row["value"] if math.isfinite(row["value"]) else None} for row in rows]
 
