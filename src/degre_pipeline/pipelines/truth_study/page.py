@@ -43,29 +43,31 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    table = pd.DataFrame(rows)
-    pooled = _telling(table)
+    pooled = _telling(pd.DataFrame(rows))
     removed = pooled[(pooled["metric"] == "regret_removed") & (pooled["subject"] != "optimum")]
+    hits = pooled[pooled["metric"] == "hr1"].pivot_table(
+        index="subject", columns="judge", values="value", sort=False
+    )
+    widths = [3, 2, 2] if len(removed) else [3, 2]
+    size = (4.0 * len(widths), 1.5 + 0.2 * max(len(hits), 15))
     with mpl.rc_context({"svg.hashsalt": "truth_study", "font.size": 8}):
-        widths = [3, 2, 1] if len(removed) else [3, 1]
-        figure, axes = plt.subplots(
-            1, len(widths), figsize=(13, 4.5), layout="constrained", width_ratios=widths
-        )
-        hits = pooled[pooled["metric"] == "hr1"].pivot_table(
-            index="subject", columns="judge", values="value", sort=False
-        )
-        hits[[judge for judge in JUDGES if judge in hits]].plot.barh(ax=axes[0], width=0.8)
-        axes[0].invert_yaxis()
-        axes[0].set(xlim=(0, 1), xlabel="HR@1%", ylabel="")
-        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(JUDGES), frameon=False)
+        figure, axes = plt.subplots(1, len(widths), figsize=size, layout="constrained", width_ratios=widths)
+        for place, judge in enumerate(JUDGES):
+            if judge in hits:
+                colour = f"C{place}"  # the same whichever others there are
+                axes[0].plot(hits[judge], hits.index, "o", ms=4, alpha=0.7, color=colour, label=judge)
+        axes[0].set(xlim=(0, 1.02), xlabel="HR@1%")
+        figure.legend(loc="outside upper left", ncols=len(JUDGES), frameon=False)
         if len(removed):
             errors = [removed["value"] - removed["low"], removed["high"] - removed["value"]]
-            axes[1].barh(removed["subject"], removed["value"], xerr=errors)
-            axes[1].invert_yaxis()
-            axes[1].set(xlabel="share of the ranking order's regret removed, in truth")
+            axes[1].errorbar(removed["value"], removed["subject"], xerr=errors, fmt="o", markersize=4)
+            axes[1].set(xlabel="regret removed, in truth")
+        for of_subjects in axes[:-1]:
+            of_subjects.invert_yaxis()
+            of_subjects.grid(alpha=0.3)
         for column in ("rank_correlation", "hr1_of_best"):
             axes[-1].plot(agreement["members"], agreement[column], marker="o", label=column)
-        axes[-1].set(xlabel="members of each of two ensembles", ylim=(0, 1))
+        axes[-1].set(xlabel="members of each of two ensembles", xticks=agreement["members"], ylim=(0, 1.02))
         axes[-1].legend()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
