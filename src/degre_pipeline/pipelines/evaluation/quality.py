@@ -68,7 +68,7 @@ def gauc_rows(
         return []
     rows = [("ranking_score", "gauc", ranking)]
     for model, levels in levels_of_model.items():
-        of_slot = np.diff((np.tril(np.ones(levels.shape[1:])) * levels).sum(-1), axis=1, prepend=0.0)
+        of_slot = np.diff(_prefix_values(levels), axis=1, prepend=0.0)
         own = group_auc(clicks, of_slot, shown)
         rows += [(model, "gauc", own), (model, "gauc_over_ranking_score", own - ranking)]
     return [
@@ -93,14 +93,14 @@ def calibration_table(levels_of_model: Mapping[str, Probabilities], requests: Re
 def _calibration_rows(levels: Probabilities, requests: Requests) -> list[dict[str, object]]:
     cumulative = requests.clicks.cumsum(1).double().numpy()
     real = requests.exposed_mask.numpy()
-    by_slot = np.tril(np.ones(levels.shape[1:])) * levels
+    predicted = _prefix_values(levels)
     rows = [
         {"by": "value", "at": position, "predicted": b.predicted, "observed": b.actual, "lists": b.count}
         for position, b in enumerate(calibration(cumulative[:, -1], _list_values(levels, requests)), start=1)
     ]
     for slot in range(levels.shape[1]):
         kept = real[:, slot]
-        rows.append(_calibrated("slot", slot + 1, by_slot[kept, slot].sum(-1), cumulative[kept, slot]))
+        rows.append(_calibrated("slot", slot + 1, predicted[kept, slot], cumulative[kept, slot]))
     for level in range(1, levels.shape[2] + 1):
         kept = real[:, -1]
         reached = (cumulative[kept, -1] >= level).astype(float)
@@ -115,6 +115,11 @@ def _calibrated(by: str, at: int, predicted: Probabilities, observed: Probabilit
 
 def _list_values(levels: Probabilities, requests: Requests) -> Probabilities:
     last = requests.exposed_mask.sum(1).numpy() - 1
-    reachable = np.tril(np.ones(levels.shape[1:]))[last]
-    values: Probabilities = (levels[np.arange(len(levels)), last] * reachable).sum(-1)
+    values: Probabilities = _prefix_values(levels)[np.arange(len(levels)), last]
+    return values
+
+
+def _prefix_values(levels: Probabilities) -> Probabilities:
+    """Returns the expected clicks up to each slot, [b, t]; after t slots no level above t can be reached."""
+    values: Probabilities = (np.tril(np.ones(levels.shape[1:])) * levels).sum(-1)
     return values

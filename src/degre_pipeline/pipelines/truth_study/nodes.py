@@ -120,6 +120,7 @@ def run_arms(
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
     of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
     twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
+    recipes[twin] = of_twin
     sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
     kept: dict[str, Any] = {"encoding": encoding_of(request_tensors), "checkpoints": checkpoints}
 
@@ -131,15 +132,14 @@ def run_arms(
         if name == reference:
             restored = {judge: restore_evaluator(own).to(device) for judge, own in judges.items()}
             return reference_lists(asked, restored, study.ceiling_beam, config)
+        recipe = recipes[name]
         if name == twin:
-            recipe = of_twin
             miner = as_miner(second_paper_like, requests, asked, recipe.mining, config)
         else:
-            recipe = recipes[name]
             miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
-    names = (reference, *recipes, twin)
+    names = (reference, *recipes)
     return Shards(fingerprint=_fingerprint(request_tensors, (), config), names=names, make=make)
 
 
