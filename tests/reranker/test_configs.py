@@ -54,3 +54,27 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("requests", "batch_size", "epochs", "patience"),
+    [
+        (70_000, 256, 5, 3),  # 273 steps an epoch are enough
+        (10_240, 256, 5, 3),  # just 200 steps
+        (5_000, 125, 5, 3),
+        (1_300, 32, 5, 3),
+        (800, 32, 8, 5),  # 25 steps an epoch, eight times
+        (40, 32, 200, 120),
+        (20, 20, 200, 120),
+    ],
+)
+def test_few_requests_make_smaller_batches_and_then_more_epochs(requests, batch_size, epochs, patience):
+    config = TrainingConfig(epochs=5, batch_size=256, patience=3, least_steps=200).on(requests, shares=1)
+
+    assert (config.batch_size, config.epochs, config.patience) == (batch_size, epochs, patience)
+    assert (requests // config.batch_size) * config.epochs >= 200
+
+
+def test_batches_are_divisible_among_processes_and_parts():
+    assert TrainingConfig(batch_size=256, least_steps=200).on(1_000, shares=4).batch_size % 4 == 0
+    assert TrainingConfig(batch_size=8).on(7, shares=2).batch_size == 6

@@ -1,6 +1,6 @@
 """The simulated shop: settings, days that do not depend on the window, and a default world worth learning."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -128,3 +128,54 @@ def test_wrong_settings_are_named(setting: str, value: float, message: str) -> N
 def test_a_day_before_the_calendar_is_refused() -> None:
     with pytest.raises(ValueError, match="day is 0; allowed are date ordinals from 1"):
         simulate_day(build_shop(SMALL), 0)
+
+
+SEARCH = ShopConfig(
+    users=50,
+    items=60,
+    requests_per_day=4_000,
+    candidates=8,
+    list_length=3,
+    satiation=0.0,
+    complement_bonus=0.0,
+    slot_penalty=0.0,
+    logging_noise=0.0,
+    exploration=0.0,
+    touched_share=0.6,
+    one_choice=True,
+)
+
+
+def test_a_search_is_shown_in_the_order_of_its_score_and_ends_with_one_click_at_most() -> None:
+    day = simulate_day(build_shop(SEARCH), DAY)
+    np.testing.assert_array_equal(day.exposed, np.argsort(-day.ranking_score, axis=1)[:, :3])
+    assert day.clicks.sum(axis=1).max() == 1
+    assert not day.explored.any()
+
+
+def test_the_choices_of_a_search_follow_its_truth() -> None:
+    for config in (SEARCH, replace(SEARCH, slot_penalty=0.5)):
+        day = simulate_day(build_shop(config), DAY)
+        probabilities = day.truth.click_probabilities(day.exposed[:, None])[:, 0]
+        error = np.sqrt((probabilities * (1 - probabilities)).sum(axis=0)) / len(day.clicks)
+        assert (np.abs(day.clicks.mean(axis=0) - probabilities.mean(axis=0)) < 4 * error).all()
+    chances = 1 / (1 + np.exp(-day.truth.stand_alone_logits.astype(float)))
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_what_a_user_has_touched_is_wanted_more_and_the_score_does_not_know_it() -> None:
+    config = replace(SEARCH, one_choice=False)
+    day, without = (
+        simulate_day(build_shop(one), DAY) for one in (config, replace(config, touched_share=0.0))
+    )
+    assert day.touched.sum(axis=1).max() == 1
+    assert 0.55 < day.touched.any(axis=1).mean() < 0.65
+    np.testing.assert_array_equal(day.ranking_score, without.ranking_score)
+    np.testing.assert_allclose(
+        day.truth.stand_alone_logits - without.truth.stand_alone_logits, 2.2 * day.touched, atol=1e-5
+    )
+
+
+def test_one_choice_allows_no_bonus() -> None:
+    with pytest.raises(ValueError, match=r"complement_bonus is 0\.8; allowed is 0 with one_choice"):
+        ShopConfig(one_choice=True)

@@ -13,11 +13,13 @@ Schedule = Literal["constant", "one_cycle"]
 Switch = Literal["auto", "on", "off"]
 SearchStrategy = Literal["beam", "diverse_beam", "bounded"]
 MinedRoles = Literal["mining", "all"]
-EvaluatorHead = Literal["cumulative", "monotone", "slot_clicks"]
+EvaluatorHead = Literal["cumulative", "monotone", "slot_clicks", "appeal", "by_support"]
 Teacher = Literal["mined", "exposed"]
 
 
-MOST_MEMBERS, MOST_BEAMS = 64, 16
+MOST_MEMBERS, MOST_BEAMS, MOST_DECAY = 64, 16, 3
+SMALLEST_BATCH = 32
+"""Requests a step at least, where a training on few requests takes smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +104,22 @@ class EvaluatorConfig(NetworkConfig):
 
     Attributes:
         head: `cumulative`, the paper's levels P(V >= k) of every prefix; `monotone`, the same, decreasing in
-            k by construction; `slot_clicks`, the click of each slot after its prefix, summed to the value.
+            k by construction; `slot_clicks`, the click of each slot after its prefix, summed to the value;
+            `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
+            shows every rank in every slot often enough, else `appeal`; see `support.with_head`.
+        examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """
 
     head: EvaluatorHead = "cumulative"
+    examination_decay: float = 0.05
     members: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice("head", self.head, EvaluatorHead)
+        decay = self.examination_decay
+        require(0 < decay <= MOST_DECAY, "examination_decay", decay, f"above 0, at most {MOST_DECAY}")
         require(1 <= self.members <= MOST_MEMBERS, "members", self.members, f"1 to {MOST_MEMBERS}")
 
 
@@ -165,6 +173,8 @@ class TrainingConfig:
         epochs: Most passes over the training requests.
         warm_epochs: The same where a training starts from an earlier model's weights; 0: as many as `epochs`.
         batch_size: Requests a step, over all processes.
+        least_steps: Steps of a whole training at least: on few requests batches are smaller, down to 32, and
+            then epochs more. 0: as many as there are.
         accumulate: Equal parts of a step's requests that are computed one after another, to save memory.
         learning_rate: Rate of Adam; the peak when the schedule is `one_cycle`.
         schedule: `constant` (the paper) or `one_cycle`.
@@ -184,6 +194,7 @@ class TrainingConfig:
     epochs: int = 20
     warm_epochs: int = 0
     batch_size: int = 1024
+    least_steps: int = 0
     accumulate: int = 1
     learning_rate: float = 5e-4
     schedule: Schedule = "constant"
@@ -207,6 +218,7 @@ class TrainingConfig:
             self.accumulate,
             f"a divisor of batch_size {self.batch_size}",
         )
+        require(self.least_steps >= 0, "least_steps", self.least_steps, "0 or more")
         every = self.checkpoint_every_steps
         require(every >= 0, "checkpoint_every_steps", every, "0 (at the ends of epochs) or more")
         require(self.warm_epochs >= 0, "warm_epochs", self.warm_epochs, "0 (as many as epochs) or more")
@@ -216,6 +228,22 @@ class TrainingConfig:
         require_choice("schedule", self.schedule, Schedule)
         require_choice("bfloat16", self.bfloat16, Switch)
         require_choice("compile", self.compile, Switch)
+
+    def on(self, requests: int, shares: int) -> "TrainingConfig":
+        """Returns the same training on so many requests, with batches and epochs that make `least_steps`.
+
+        Args:
+            requests: That are learned from.
+            shares: Into which every batch is divided, over processes and parts.
+        """
+        size, epochs = self.batch_size, self.epochs
+        if self.least_steps * size > requests * epochs:
+            smallest = min(size, SMALLEST_BATCH)
+            size = max(smallest, requests * epochs // self.least_steps)
+        size = max(min(size, requests) // shares * shares, shares)
+        epochs = max(epochs, -(-self.least_steps // max(requests // size, 1)))
+        patience = -(-self.patience * epochs // self.epochs)
+        return replace(self, batch_size=size, epochs=epochs, patience=patience)
 
     def warm(self) -> "TrainingConfig":
         """Returns the same training where it starts from an earlier model's weights."""

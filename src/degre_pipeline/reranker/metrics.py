@@ -112,6 +112,24 @@ def bootstrap(values: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high))
 
 
+def bootstrap_ratio(parts: Array, wholes: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
+    """Returns the sum of one figure over that of another, with its 95% percentile interval over requests.
+
+    Args:
+        parts: Of each request, [r].
+        wholes: Of the same requests, [r]; their sum is above zero.
+        samples: Resamples of requests.
+        seed: Of the resamples.
+    """
+    rng = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(samples):
+        rows = rng.integers(len(parts), size=len(parts))
+        ratios.append(parts[rows].sum() / max(wholes[rows].sum(), 1e-12))
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return Estimate(float(parts.sum() / wholes.sum()), float(low), float(high))
+
+
 @dataclass(frozen=True)
 class CalibrationBin:
     """Lists of similar predictions: their number, mean prediction and mean outcome."""

@@ -8,6 +8,9 @@ Kind = Literal["categorical", "numeric", "tags"]
 Group = Literal["user", "item", "context", "score"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
+RANKING_SCORE = "ranking_score"
+"""Field of the score by which the ranking stage orders the candidates, where it is declared."""
+
 
 @dataclass(frozen=True)
 class Field:

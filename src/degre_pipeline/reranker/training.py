@@ -125,22 +125,22 @@ def _run(
     model.to(device)
     forward = replicated(compiled(model, config.compile, device), device)
     order = torch.Generator().manual_seed(config.seed)
-    batch_size = _batch_size(config, len(training))
-    steps = len(training) // batch_size
+    lasting = _on(config, len(training))
+    steps = len(training) // lasting.batch_size
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,
     )
-    schedule = _schedule(optimizer, config, steps)
+    schedule = _schedule(optimizer, lasting, steps)
     parts, course = (
         Parts(model, optimizer, schedule, device, records),
         Course.start(order.get_state(), device),
     )
     take_up(checkpoint, course, parts, label=label)
     progress = tqdm(
-        total=steps * config.epochs,
+        total=steps * lasting.epochs,
         initial=(course.epoch - 1) * steps + course.step,
         desc=label,
         unit="step",
@@ -151,7 +151,7 @@ def _run(
         started = time.perf_counter() - course.seconds
         model.train()
         order.set_state(course.order)
-        batches = torch.randperm(len(training), generator=order).split(batch_size)[:steps]
+        batches = torch.randperm(len(training), generator=order).split(lasting.batch_size)[:steps]
         for step in range(course.step, steps):
             optimizer.zero_grad(set_to_none=True)
             shares = batches[step].chunk(ranks() * config.accumulate)[rank() :: ranks()]
@@ -192,7 +192,7 @@ def _run(
         )
         if course.epochs_waited == 0:
             course.best_weights = copy.deepcopy(model.state_dict())
-        course.finished = course.epoch == config.epochs or course.epochs_waited >= config.patience
+        course.finished = course.epoch == lasting.epochs or course.epochs_waited >= lasting.patience
         course.end_epoch(order.get_state())
         keep(checkpoint, course, parts)
     progress.close()
@@ -245,8 +245,8 @@ def autocast(device: torch.device, bfloat16: Switch) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def _batch_size(config: TrainingConfig, examples: int) -> int:
-    """Returns the requests of a step: as set, or all there are, divisible among processes and parts."""
+def _on(config: TrainingConfig, examples: int) -> TrainingConfig:
+    """Returns the settings for so many requests, whose batches can be divided among processes and parts."""
     shares = ranks() * config.accumulate
     require(
         config.batch_size % shares == 0,
@@ -255,7 +255,7 @@ def _batch_size(config: TrainingConfig, examples: int) -> int:
         f"a multiple of {shares}: {ranks()} processes times accumulate {config.accumulate}",
     )
     require(examples >= shares, "number of training requests", examples, f"{shares} or more, one a share")
-    return min(config.batch_size, examples // shares * shares)
+    return config.on(examples, shares)
 
 
 def _schedule(

@@ -52,6 +52,10 @@ class ShopConfig:
         item_lifetime: Days after which another item takes an item's place; 0: never.
         taste_drift: Standard deviation of the logit that fashion adds to a segment's taste for a category.
         taste_period: Days in which a fashion comes, goes and comes back.
+        touched_share: Share of requests with a candidate that the user has touched before.
+        touched_logit: What that adds to its logit; the ranking score does not know it.
+        one_choice: Whether a request ends with one click at most: on the one candidate that its user chooses,
+            if it is shown and looked at. Logits are then those of a choice among the candidates.
         seed: Seed of the world and of every day.
 
     Raises: ValueError naming the setting, its value and what is allowed.
@@ -80,6 +84,9 @@ class ShopConfig:
     item_lifetime: int = 0
     taste_drift: float = 0.0
     taste_period: int = 30
+    touched_share: float = 0.0
+    touched_logit: float = 2.2
+    one_choice: bool = False
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -93,6 +100,11 @@ class ShopConfig:
                 raise ValueError(
                     f"ShopConfig.{name} is {value!r}; allowed are {kind} from {low:.7g} to {high:.7g}"
                 )
+        if self.one_choice and self.complement_bonus:
+            raise ValueError(
+                f"ShopConfig.complement_bonus is {self.complement_bonus!r}; allowed is 0 with one_choice: "
+                "nothing is clicked more than it is chosen"
+            )
 
 
 def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
@@ -109,6 +121,8 @@ def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
             "items": (config.candidates, unbounded),
             "candidates": (config.list_length, 20),
             "exploration": (0.0, 1.0),
+            "touched_share": (0.0, 1.0),
+            "one_choice": (0, 1),
         }
     )
 

@@ -18,7 +18,7 @@ _HOUR_WEIGHTS = np.array(
 )
 _CLIENT_SHARES = (0.6, 0.3, 0.1)
 _REQUESTS_PER_CHUNK = 2_000
-_SHOWN_STREAM = 4
+_SHOWN_STREAM, _TOUCHED_STREAM = 4, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,9 @@ class DayLog:
         user: Index of the user, int64 [r].
         client: Index into `CLIENTS`, int64 [r].
         candidate_item: Indices of the candidate items, in the order handed over, int64 [r, n].
-        ranking_score: Stand-alone logit plus noise, drawn anew for every candidate of every request, [r, n].
+        touched: Whether the user has touched the candidate before, bool [r, n].
+        ranking_score: Stand-alone logit of an untouched item plus noise, drawn anew for every candidate of
+            every request, [r, n].
         explored: Whether a random list was shown, bool [r].
         exposed: Candidate indices of the shown list, int64 [r, t].
         clicks: int64 [r, t].
@@ -44,6 +46,7 @@ class DayLog:
     user: IntArray
     client: IntArray
     candidate_item: IntArray
+    touched: NDArray[np.bool_]
     ranking_score: FloatArray
     explored: NDArray[np.bool_]
     exposed: IntArray
@@ -69,8 +72,10 @@ def simulate_day(shop: Shop, day: int) -> DayLog:
     user = rng.choice(config.users, size=config.requests_per_day, p=shop.user_activity)
     client = rng.choice(len(CLIENTS), size=config.requests_per_day, p=_CLIENT_SHARES)
     items = retrieve_candidates(shop, user, rng)
-    truth = click_truth(shop, day, user, client, items)
-    scores = truth.stand_alone_logits + config.ranking_noise * rng.standard_normal(items.shape)
+    logits = shop.stand_alone_logits(user[:, None], client[:, None], items).astype(np.float32)
+    touched = touched_candidates(shop, day, items.shape)
+    truth = click_truth(shop, day, logits + np.float32(config.touched_logit) * touched, items)
+    scores = logits + config.ranking_noise * rng.standard_normal(items.shape)
     explored, exposed = choose_exposed(scores, shop, rng)
     clicks, conversions = _answers(shop, exposed, rng, truth=truth, user=user, items=items)
     return DayLog(
@@ -79,6 +84,7 @@ def simulate_day(shop: Shop, day: int) -> DayLog:
         user=user,
         client=client,
         candidate_item=items,
+        touched=touched,
         ranking_score=scores,
         explored=explored,
         exposed=exposed,
@@ -114,9 +120,34 @@ def _answers(
     items: IntArray,
 ) -> tuple[IntArray, IntArray]:
     """Returns clicks and purchases on shown lists, int64 [r, t] each."""
-    clicked = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
+    clicked = (_chosen if shop.config.one_choice else _liked)(truth, exposed, rng)
     bought = clicked & (rng.random(exposed.shape) < purchase_probabilities(shop, user, items, exposed))
     return clicked.astype(np.int64), bought.astype(np.int64)
+
+
+def _liked(truth: ClickTruth, exposed: IntArray, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Returns which shown items are clicked, [r, t], each for itself."""
+    clicked: NDArray[np.bool_] = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
+    return clicked
+
+
+def _chosen(truth: ClickTruth, exposed: IntArray, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Returns which shown item is clicked, [r, t]: the chosen candidate, as often as its slot lets it be."""
+    probabilities = 1 / (1 + np.exp(-truth.stand_alone_logits.astype(np.float64)))
+    choice = (probabilities.cumsum(1) < rng.random((len(exposed), 1))).sum(1, keepdims=True)
+    alone = np.take_along_axis(probabilities, exposed, axis=1)
+    seen = rng.random(exposed.shape) * alone < truth.click_probabilities(exposed[:, None])[:, 0]
+    clicked: NDArray[np.bool_] = (exposed == choice) & seen
+    return clicked
+
+
+def touched_candidates(shop: Shop, day: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Returns which candidates, [r, n], their users have touched before: one of a request, or none."""
+    rng = np.random.default_rng((shop.config.seed, _TOUCHED_STREAM, day))
+    places = rng.integers(shape[1], size=(shape[0], 1))
+    some = rng.random((shape[0], 1)) < shop.config.touched_share
+    touched: NDArray[np.bool_] = some & (np.arange(shape[1]) == places)
+    return touched
 
 
 def retrieve_candidates(shop: Shop, user: IntArray, rng: np.random.Generator) -> IntArray:
@@ -134,17 +165,26 @@ def retrieve_candidates(shop: Shop, user: IntArray, rng: np.random.Generator) ->
     return np.concatenate(chunks)
 
 
-def click_truth(shop: Shop, day: int, user: IntArray, client: IntArray, items: IntArray) -> ClickTruth:
-    """The click world of a day's requests."""
+def click_truth(shop: Shop, day: int, logits: FloatArray, items: IntArray) -> ClickTruth:
+    """The click world of a day's requests, whose candidates have logits and items, [r, n]."""
+    if shop.config.one_choice:
+        logits = _logits_of_a_choice(logits.astype(np.float64)).astype(np.float32)
     return ClickTruth(
-        request_id=day * REQUESTS_PER_DAY_LIMIT + np.arange(len(user), dtype=np.int64),
-        stand_alone_logits=shop.stand_alone_logits(user[:, None], client[:, None], items).astype(np.float32),
+        request_id=day * REQUESTS_PER_DAY_LIMIT + np.arange(len(items), dtype=np.int64),
+        stand_alone_logits=logits,
         categories=shop.item_category[items],
         complement_of=shop.complement_of,
         satiation=shop.config.satiation,
         complement_bonus=shop.config.complement_bonus,
         slot_penalty=shop.config.slot_penalty,
     )
+
+
+def _logits_of_a_choice(logits: FloatArray) -> FloatArray:
+    """Returns the logit of each candidate's probability to be the one that is chosen, [r, n]."""
+    worth = np.exp(logits - logits.max(1, keepdims=True))
+    chosen: FloatArray = np.log(worth) - np.log(worth.sum(1, keepdims=True) - worth)
+    return chosen
 
 
 def choose_exposed(

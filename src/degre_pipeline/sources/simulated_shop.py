@@ -61,20 +61,22 @@ def _requests(day: DayLog) -> pd.DataFrame:
             "hour": day.second_of_day // 3600,
             "weekday": np.full(len(day.user), date.weekday()),
             "client": _named(CLIENTS, day.client),
+            "randomized": day.explored,
         }
     )
 
 
 def _candidates(shop: Shop, day: DayLog) -> pd.DataFrame:
     requests, width = day.candidate_item.shape
-    return pd.DataFrame(
-        {
-            "request_id": np.repeat(day.truth.request_id, width),
-            "candidate_index": np.tile(np.arange(width), requests),
-            "item_id": shop.item_id[day.candidate_item.ravel()],
-            "ranking_score": day.ranking_score.ravel(),
-        }
-    )
+    columns = {
+        "request_id": np.repeat(day.truth.request_id, width),
+        "candidate_index": np.tile(np.arange(width), requests),
+        "item_id": shop.item_id[day.candidate_item.ravel()],
+        "ranking_score": day.ranking_score.ravel(),
+    }
+    if shop.config.touched_share:
+        columns["touched"] = day.touched.ravel().astype(np.int64)
+    return pd.DataFrame(columns)
 
 
 def _exposures(shop: Shop, day: DayLog) -> pd.DataFrame:

@@ -299,6 +299,78 @@ def test_the_verdict_follows_the_interval(gain: float, around: float | None, ton
     assert words in verdict.sentence
 
 
+@pytest.mark.parametrize(
+    ("order", "coverage", "tone", "words"),
+    [
+        (0.2, 0.2, "good", "the generator beats the ranking order"),
+        (-0.2, 1.0, "open", "would gain +0.200 expected clicks a list (+16.7%)"),
+        (
+            -0.2,
+            1.0,
+            "open",
+            "The logged clicks disagree: they stand lower in its order than in the shown one",
+        ),
+        (0.0, 1.0, "good", "the generator beats the ranking order"),
+        (0.0, 0.2, "open", "The log cannot tell: it hardly shows another order"),
+    ],
+)
+def test_a_judge_beats_nothing_that_the_logged_clicks_do_not_bear_out(
+    order: float, coverage: float, tone: str, words: str
+) -> None:
+    rows = [
+        row("ranking_order", "external", "utility", 1.2),
+        row("generator", "external", "utility_over_ranking_order", 0.2),
+        row("generator", "logged_clicks", "order_over_shown", order),
+        row("log", "log", "slot_coverage", coverage, None),
+    ]
+    (verdict,) = verdicts(estimates_of(rows))
+    assert verdict.tone == tone
+    assert words in verdict.sentence
+    assert ("beats" in verdict.sentence) == (tone == "good")
+
+
+def test_the_truth_needs_no_logged_clicks() -> None:
+    rows = [
+        row("ranking_order", "truth", "utility", 1.2),
+        row("generator", "truth", "utility_over_ranking_order", 0.2),
+        row("generator", "logged_clicks", "order_over_shown", -0.2),
+    ]
+    (verdict,) = verdicts(estimates_of(rows))
+    assert "In truth, the generator beats" in verdict.sentence
+
+
+def test_logged_clicks_have_a_table_whose_floor_is_named_after_its_feature() -> None:
+    own = [
+        row(subject, judge, "mrr", value)
+        for judge in ("logged_clicks", "weighted_clicks")
+        for subject, value in (
+            ("generator", 0.61),
+            ("exposed", 0.72),
+            ("by_touched", 0.53),
+            ("item_mean", 0.5),
+        )
+    ]
+    own.append(row("generator", "logged_clicks", "order_over_shown", 0.012))
+    log = [
+        {"subject": "log", "judge": "log", "metric": name, "value": value}
+        for name, value in (
+            ("in_ranking_order", 1.0),
+            ("slot_entropy", 0.0),
+            ("slot_coverage", 0.1),
+            ("lists_with_usual_clicks", 0.5),
+        )
+    ]
+    of_report = data(("external", "mining"))
+    page = Page(render_report(replace(of_report, metrics=[*of_report.metrics, *own, *log]), CONFIG, "today"))
+    assert page.rows_of("generator")[1] == [
+        "0.610 [0.510, 0.710]",
+        "0.610 [0.510, 0.710]",
+        "+0.012 [-0.088, +0.112]",
+    ]
+    assert page.rows_of("click rate by touched") == [["0.530 [0.430, 0.630]"] * 2 + ["-"]]
+    assert "nothing in this log tells what another order would have earned" in page.text
+
+
 def test_without_truth_the_external_evaluator_judges() -> None:
     page = Page(render_report(data(("external", "mining")), CONFIG, "today"))
     assert page.verdicts == ["verdict good"]

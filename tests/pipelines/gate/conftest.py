@@ -31,7 +31,16 @@ FIGURES = [
 ] + [
     {"subject": "generator", "judge": judge, "metric": metric, "value": 0.5, "low": 0.4, "high": 0.6}
     for judge in ("truth", "external")
-    for metric in ("hr1", "utility_over_ranking_order")
+    for metric in ("hr1", "utility_over_ranking_order", "utility_over_exposed")
+]
+FIGURES += [
+    {"subject": subject, "judge": judge, "metric": metric, "value": 0.95, "low": 0.95, "high": 0.95}
+    for subject, judge, metric in (
+        *((s, j, "utility") for s in ("beam", "exposed") for j in ("mining", "external", "truth")),
+        ("exposed", "external", "utility_over_random"),
+        ("generator", "logged_clicks", "supported_slots"),
+        ("generator", "logged_clicks", "order_over_shown"),
+    )
 ]
 
 

@@ -27,6 +27,12 @@ def figures(**changed):
     for judge in ("truth", "external"):
         named.append(("generator", judge, "hr1", values["hr1"]))
         named.append(("generator", judge, "utility_over_ranking_order", values["gain"]))
+        named.append(("generator", judge, "utility_over_exposed", values["gain"]))
+        named += [(subject, judge, "utility", 1.0) for subject in ("beam", "exposed")]
+    named += [(subject, "mining", "utility", 1.0) for subject in ("beam", "exposed")]
+    named.append(("generator", "logged_clicks", "supported_slots", 1.0))
+    named.append(("generator", "logged_clicks", "order_over_shown", 0.01))
+    named.append(("exposed", "external", "utility_over_random", 0.1))
     columns = ("subject", "judge", "metric", "value", "low", "high")
     return [dict(zip(columns, (*row, row[-1], row[-1]), strict=True)) for row in named]
 
@@ -78,6 +84,11 @@ def test_a_better_challenger_is_promoted_by_its_closest_comparison(evidence, con
         "calibration",
         "hit_rate",
         "ranking_order",
+        "support",
+        "replay",
+        "optimism",
+        "shown_lists",
+        "random_lists",
         "non_inferiority",
         "superiority",
         "guardrail",

@@ -14,9 +14,14 @@ from degre_pipeline.reranker.valuation import list_prefix_values
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 
 
+@pytest.fixture(params=["slot_clicks", "appeal"])
+def head(request):
+    return request.param
+
+
 @pytest.fixture
-def evaluator(make_evaluator):
-    return make_evaluator(head="slot_clicks")
+def evaluator(make_evaluator, head):
+    return make_evaluator(head=head)
 
 
 def all_lists(candidates: int, slots: int) -> torch.Tensor:
@@ -36,9 +41,9 @@ def test_a_prefix_is_worth_the_sum_of_its_slots_clicks(evaluator, make_requests)
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_search_with_stored_prefixes_equals_one_that_encodes_them_anew(
-    make_evaluator, make_requests, members
+    make_evaluator, make_requests, head, members
 ) -> None:
-    parts = [make_evaluator(head="slot_clicks", seed=seed) for seed in range(members)]
+    parts = [make_evaluator(head=head, seed=seed) for seed in range(members)]
     one = parts[0] if members == 1 else EvaluatorEnsemble(parts, pessimism=0.5)
     requests = make_requests(4)
     found = beam_search(one, requests, beam_size=3)
@@ -85,9 +90,9 @@ def test_loss_by_hand_leaves_empty_slots_out() -> None:
     assert float(slot_click_loss(logits, clicks, empty)) == 0.0
 
 
-def test_members_in_one_pass_lose_the_mean_of_what_each_loses(make_evaluator, make_requests) -> None:
+def test_members_in_one_pass_lose_the_mean_of_what_each_loses(make_evaluator, make_requests, head) -> None:
     requests = make_requests(6)
-    members = [make_evaluator(head="slot_clicks", seed=seed, dropout=0.0) for seed in range(2)]
+    members = [make_evaluator(head=head, seed=seed, dropout=0.0) for seed in range(2)]
     alone = torch.stack([evaluator_loss(member, requests) for member in members])
 
     assert torch.allclose(evaluator_loss(MembersInOnePass(members), requests), alone.mean())

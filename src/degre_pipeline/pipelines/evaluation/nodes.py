@@ -23,6 +23,7 @@ from degre_pipeline.judging.judges import (
     true_optimum,
     truth_or_none,
 )
+from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, shown_at_random
 from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.quality import (
@@ -40,6 +41,7 @@ from degre_pipeline.pipelines.evaluation.summary import (
 )
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
+from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator, restore_generator
 from degre_pipeline.reranker.models.evaluator import Evaluator
@@ -206,11 +208,34 @@ def diagnose(
     return pd.concat([model_diagnostics, table_of(rows)], ignore_index=True)
 
 
+def replay_logged_clicks(
+    request_tensors: dict[str, Tensor],
+    evaluated_lists: dict[str, Tensor],
+    feature_space: dict[str, Any],
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    config: EvaluationConfig,
+) -> list[dict[str, Any]]:
+    """Returns what the logged clicks of test requests say of all subjects' lists, and of two simple ones."""
+    encoded = Requests.from_tensors(request_tensors)
+    asked, log = encoded.with_ids(evaluated_lists["request_id"]), encoded.of("train")
+    floors = floor_lists(
+        asked,
+        log,
+        FeatureSpace.from_dict(feature_space).sizes(),
+        (item_codes(lists, asked), item_codes(lists, log)),
+    )
+    compared = {subject: evaluated_lists[subject] for subject in SUBJECTS} | floors
+    return logged_click_rows(compared, asked, log, shown_at_random(requests, asked), config)
+
+
 def summarise_evaluation(
     list_judgements: pd.DataFrame,
     exact_judgements: pd.DataFrame,
     judge_agreement: pd.DataFrame,
     evaluator_quality: list[dict[str, Any]],
+    logged_click_figures: list[dict[str, Any]],
+    log_support: list[dict[str, Any]],
     config: EvaluationConfig,
 ) -> list[dict[str, Any]]:
     """Returns all figures as rows {subject, judge, metric, value, low, high}; None for what is unknown."""
@@ -218,6 +243,7 @@ def summarise_evaluation(
     rows += exact_rows(exact_judgements, config)
     rows += agreement_rows(judge_agreement, config)
     rows += [{**row, "low": row.get("low"), "high": row.get("high")} for row in evaluator_quality]
+    rows += [*logged_click_figures, *log_support]
     # JSON has no NaN: what cannot be computed, such as R-AUC where all lists earned the same, is None.
     return [{**row, "value": row["value"] if math.isfinite(row["value"]) else None} for row in rows]
 

@@ -9,6 +9,7 @@ from .nodes import (
     judge_lists,
     measure_evaluators,
     pick_examples,
+    replay_logged_clicks,
     rerank_test_requests,
     summarise_evaluation,
     write_report,
@@ -76,6 +77,19 @@ def create_pipeline() -> Pipeline:
                 outputs="diagnostics",
             ),
             Node(
+                replay_logged_clicks,
+                name="replay_logged_clicks",
+                inputs=[
+                    "request_tensors",
+                    "evaluated_lists",
+                    "feature_space",
+                    "lists",
+                    "requests",
+                    settings,
+                ],
+                outputs="logged_click_figures",
+            ),
+            Node(
                 summarise_evaluation,
                 name="summarise_evaluation",
                 inputs=[
@@ -83,6 +97,8 @@ def create_pipeline() -> Pipeline:
                     "exact_judgements",
                     "judge_agreement",
                     "evaluator_quality",
+                    "logged_click_figures",
+                    "log_support",
                     settings,
                 ],
                 outputs="metrics",

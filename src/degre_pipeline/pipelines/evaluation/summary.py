@@ -42,10 +42,13 @@ def _paired(figures: pd.DataFrame, judge: str, config: EvaluationConfig) -> list
         str(subject): part.set_index("request_id") for subject, part in figures.groupby("subject", sort=False)
     }
     rows: list[Row] = []
-    for subject, part in by_subject.items():
-        if subject != "ranking_order":
-            gain = (part["utility"] - by_subject["ranking_order"]["utility"]).to_numpy(float)
-            rows += _estimated(subject, judge, "utility_over_ranking_order", gain, config)
+    for subject, other in (
+        *((subject, "ranking_order") for subject in by_subject if subject != "ranking_order"),
+        ("generator", "exposed"),
+        ("exposed", "random"),
+    ):
+        gain = (by_subject[subject]["utility"] - by_subject[other]["utility"]).to_numpy(float)
+        rows += _estimated(subject, judge, f"utility_over_{other}", gain, config)
     short = (by_subject["beam"]["hr1"] - by_subject["generator"]["hr1"]).to_numpy(float)
     return rows + _estimated("generator", judge, "hr1_below_beam", short, config)
 

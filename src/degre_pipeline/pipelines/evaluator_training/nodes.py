@@ -21,6 +21,7 @@ from degre_pipeline.reranker.epoch_records import EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
+from degre_pipeline.reranker.support import with_head
 
 NOTHING_MINED = EpochMiningConfig(requests=0)
 
@@ -98,6 +99,7 @@ def _train(
     records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     requests = Requests.from_tensors(request_tensors)
+    config = with_head(config, requests)
     if not lists_without_clicks:
         requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
     trained, history = train_evaluator(

@@ -1,5 +1,6 @@
 """Splits requests, fills in a ranking score where there is none, builds lists and encodes them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging.log_support import figures_of, log_support_rows, statements
 from degre_pipeline.pipelines.list_building.encoding import Tables, encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests
@@ -19,6 +21,8 @@ from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
 from degre_pipeline.reranker.schema import Field, parse_fields
 from degre_pipeline.sources.splits import STRATEGIES, assign_splits, uniform_hash
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -180,3 +184,17 @@ def encode_requests(
     space = FeatureSpace.from_dict(feature_space)
     encoded: Requests = encode_lists(lists, tables, space, config.list_length)
     return {**encoded.to_tensors(), ENCODING: encoding_tensor(feature_space)}
+
+
+def measure_log_support(
+    request_tensors: dict[str, Tensor],
+    lists: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+) -> list[dict[str, Any]]:
+    """Returns what the log can say of other orders than the one it showed, as rows of the metrics file."""
+    requests = Requests.from_tensors(request_tensors)
+    rows = log_support_rows(requests, lists, {"users": users, "items": items})
+    for sentence in statements(figures_of(rows)):
+        logger.info("%s", sentence)
+    return rows

@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import build_lists, encode_requests, find_start, fit_features, score_candidates, split_requests
+from .nodes import (
+    build_lists,
+    encode_requests,
+    find_start,
+    fit_features,
+    measure_log_support,
+    score_candidates,
+    split_requests,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -81,6 +89,12 @@ def create_pipeline() -> Pipeline:
                     "params:list_building.lists",
                 ],
                 outputs="request_tensors",
+            ),
+            Node(
+                measure_log_support,
+                name="measure_log_support",
+                inputs=["request_tensors", "lists", "users", "items"],
+                outputs="log_support",
             ),
         ],
         namespace="list_building",

@@ -36,6 +36,7 @@ from degre_pipeline.reranker.configs import (
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding, encoding_of, fingerprint
 from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.support import with_head
 from degre_pipeline.reranker.training import choose_device
 
 
@@ -54,7 +55,7 @@ def train_study_judges(
         requests,
         study,
         sizes=FeatureSpace.from_dict(feature_space).sizes(),
-        evaluator=evaluator,
+        evaluator=with_head(evaluator, requests),
         training=training,
         encoding=encoding_of(request_tensors),
         checkpoints=checkpoints,
@@ -106,7 +107,8 @@ def run_arms(
     """
     requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
     judging.check_apart(requests)
-    own = Recipe(evaluator, evaluator_training, mining, generator, generator_training, distillation)
+    supported = with_head(evaluator, requests)
+    own = Recipe(supported, evaluator_training, mining, generator, generator_training, distillation)
     each = [
         (f"{arm}.{seed}", own.changed(changes, seed))
         for seed in study.seeds

@@ -19,7 +19,13 @@ class GateConfig:
         pcoc_low: Least predicted over observed clicks of the evaluators.
         pcoc_high: Most predicted over observed clicks of the evaluators.
         least_hr1: Least HR@1% of the challenger by every independent judge.
-        least_gain: Least gain in clicks over the ranking order, for the lower end of its interval.
+        least_gain: Least gain in clicks over the ranking order and over the shown lists, for the lower end of
+            its interval.
+        least_support: Least share of the challenger's slots whose item's rank the log shows there; below it,
+            the logged clicks must speak for its order.
+        replay_margin: What the logged clicks may lose in NDCG by the challenger's order of the shown items.
+        most_optimism: Most that the miner may expect of mined lists beyond an independent judge, as a share.
+        least_over_random: Least clicks a list by which a judge must value shown lists above random ones.
         non_inferiority_margin: Share of clicks that the challenger may lose.
         sufficient: What the challenger must be to be promoted: `non_inferior` or `superior`.
         guardrail_margin: Share of clicks that it may lose for new or for old users.
@@ -41,6 +47,10 @@ class GateConfig:
     pcoc_high: float
     least_hr1: float
     least_gain: float
+    least_support: float
+    replay_margin: float
+    most_optimism: float
+    least_over_random: float
     non_inferiority_margin: float
     sufficient: Sufficient
     guardrail_margin: float
@@ -65,7 +75,7 @@ class GateConfig:
             "batch_size",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("pcoc_low", "least_hr1", "non_inferiority_margin", "guardrail_margin"):
+        for name in ("pcoc_low", "least_hr1", "least_support", "non_inferiority_margin", "guardrail_margin"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
         require(self.pcoc_high >= 1, "pcoc_high", self.pcoc_high, "1 or more")
         for name in ("latency_ratio", "size_ratio"):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.gate.evidence import INDEPENDENT_JUDGES, Evidence
 from degre_pipeline.reranker.gate.findings import Finding
+from degre_pipeline.reranker.gate.log_rules import log_rules
 from degre_pipeline.reranker.gate.rules import comparisons, floors, time_forward
 
 Outcome = Literal["promote", "hold", "refuse"]
@@ -48,7 +49,7 @@ def decide(evidence: Evidence, config: GateConfig) -> Decision:
     if not evidence.judged or not set(evidence.judged) <= set(INDEPENDENT_JUDGES):
         allowed = f"one or more of {', '.join(INDEPENDENT_JUDGES)}"
         raise ValueError(f"judges are {sorted(evidence.judged)}; allowed: {allowed}")
-    findings = [*time_forward(evidence), *floors(evidence, config)]
+    findings = [*time_forward(evidence), *floors(evidence, config), *log_rules(evidence, config)]
     obstacles = [found for found in findings if found.rule == "time_forward" and found.verdict != "pass"]
     if evidence.champion is not None and evidence.champion.problem:
         findings.append(Finding("comparable", "champion", "hold", evidence.champion.problem))

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights, require
+from degre_pipeline.reranker.models.appeal import AppealEvaluator, AssumedExamination
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import Evaluator, LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
 from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
-from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,7 +57,13 @@ def store(
 def build_evaluator(
     sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig
 ) -> LookaheadEvaluator:
-    """Builds the evaluator that a configuration describes, for the fitted sizes of the fields."""
+    """Builds the evaluator that a configuration describes, for the fitted sizes of the fields.
+
+    Raises: ValueError: If its head has yet to be chosen; see `support.with_head`.
+    """
+    require(config.head != "by_support", "head", config.head, "what `support.with_head` chooses")
+    if config.head == "appeal":
+        return _build_appeal(sizes, list_length, config)
     by_slot = config.head == "slot_clicks"
     columns = 1 if by_slot else list_length
     features = build_feature_layer(sizes, config)
@@ -64,7 +71,7 @@ def build_evaluator(
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
         for _ in range(config.layers)
     ]
-    head = nn.Sequential(nn.Linear(config.width, config.width), nn.GELU(), nn.Linear(config.width, columns))
+    head = _head(config.width, columns)
     return (SlotClickEvaluator if by_slot else LookaheadEvaluator)(
         features,
         SlotEmbedding(list_length, config.position_dim, config.width),
@@ -74,6 +81,32 @@ def build_evaluator(
         columns=columns,
         monotone=config.head == "monotone",
     )
+
+
+def _build_appeal(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> AppealEvaluator:
+    column, indices = _ranking_score(sizes)
+    return AppealEvaluator(
+        build_feature_layer(sizes, config),
+        AssumedExamination(list_length, config.examination_decay),
+        _head(config.width, 1),
+        list_length=list_length,
+        score_column=column,
+        score_indices=indices,
+    )
+
+
+def _head(width: int, columns: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, columns))
+
+
+def _ranking_score(sizes: Sequence[FieldSize]) -> tuple[int | None, int]:
+    """Returns the candidates' index column of the ranking score, and its indices; None and 0 for none."""
+    column = 0
+    for size in sizes:
+        if size.name == RANKING_SCORE and size.kind == "numeric":
+            return column, size.indices
+        column += size.columns if size.per_candidate else 0
+    return None, 0
 
 
 def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evaluator:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degre_pipeline.reranker.models.feature_layer import FeatureLayer
-from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
+from degre_pipeline.reranker.models.transformer import TransformerLayer
 
 Cache = list[tuple[Tensor, Tensor]]
 
@@ -71,7 +71,7 @@ class LookaheadEvaluator(Evaluator):
     def __init__(
         self,
         features: FeatureLayer,
-        slots: SlotEmbedding,
+        slots: nn.Module,
         layers: Sequence[TransformerLayer],
         head: nn.Module,
         *,

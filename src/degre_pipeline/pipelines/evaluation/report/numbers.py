@@ -55,6 +55,19 @@ def subjects_of(estimates: Estimates) -> list[str]:
     return [subject for subject in SUBJECT_LABELS if subject in present]
 
 
+def logged_subjects(estimates: Estimates) -> list[str]:
+    """Returns the subjects that logged clicks speak of, in the order of reading, the simple ones last."""
+    present = {subject for subject, judge, metric in estimates if (judge, metric) == ("logged_clicks", "mrr")}
+    return [*(name for name in SUBJECT_LABELS if name in present), *sorted(present - set(SUBJECT_LABELS))]
+
+
+def subject_label(subject: str) -> str:
+    """Returns how a subject is called; one that orders by a feature alone is named after it."""
+    if subject == "item_mean":
+        return "click rate of the item"
+    return SUBJECT_LABELS.get(subject, f"click rate by {subject.removeprefix('by_')}")
+
+
 def regret_removed(estimates: Estimates, subject: str) -> float:
     """Returns the share of the ranking order's regret that the subject's lists avoid; NaN where unknown.
 

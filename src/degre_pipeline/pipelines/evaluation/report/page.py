@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from degre_pipeline.judging.log_support import figures_of, statements
 from degre_pipeline.pipelines.evaluation.examples import value_judge
 from degre_pipeline.pipelines.evaluation.report import (
     diagnostic_figures,
@@ -61,6 +62,7 @@ def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> 
         counts=_counts(data.list_judgements),
         knows_truth="truth" in judges_of_lists(estimates),
         verdicts=tables.verdicts(estimates),
+        log_says=statements(figures_of(data.metrics)),
         **_tables(estimates, data),
         **_list_figures(estimates, data),
         **_model_figures(data),
@@ -82,6 +84,7 @@ def _counts(judgements: pd.DataFrame) -> dict[str, int]:
 def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table | None]:
     return {
         "headline_table": tables.headline_table(estimates),
+        "logged_click_table": tables.logged_click_table(estimates),
         "hit_table": tables.hit_table(estimates),
         "exact_table": tables.exact_table(estimates),
         "distillation_table": tables.distillation_table(estimates),

@@ -15,12 +15,15 @@ from degre_pipeline.pipelines.evaluation.report.numbers import (
     Estimates,
     interval,
     judges_of_lists,
+    logged_subjects,
     number,
     percentage,
     regret_removed,
+    subject_label,
     subjects_of,
 )
 from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.support import LEAST_COVERAGE
 
 HIT_METRICS = {"hr1": "HR@1%", "hr3": "HR@3%", "hr10": "HR@10%", "ties": "ties"}
 QUALITY_METRICS = {
@@ -72,26 +75,82 @@ class Verdict(NamedTuple):
 
 
 def verdicts(estimates: Estimates) -> list[Verdict]:
-    """Returns one sentence on the generator's gain for each judge that it was not trained by."""
+    """Returns one sentence on the generator's gain for each judge that it was not trained by.
+
+    A judge that never saw the truth is contradicted where the logged clicks, or what the log can support,
+    do not bear it out.
+    """
     found = []
     for judge in judges_of_lists(estimates):
         gain = estimates.get(("generator", judge, "utility_over_ranking_order"))
         if gain is not None and judge != "mining":
-            found.append(_verdict(judge, gain, estimates.get(("ranking_order", judge, "utility"))))
+            doubt = "" if judge == "truth" else _doubt(estimates)
+            found.append(_verdict(judge, gain, estimates.get(("ranking_order", judge, "utility")), doubt))
     return found
 
 
-def _verdict(judge: str, gain: Estimate, ranking: Estimate | None) -> Verdict:
+def _verdict(judge: str, gain: Estimate, ranking: Estimate | None, doubt: str) -> Verdict:
     tone = "good" if gain.low > 0 else "bad" if gain.high < 0 else "open"
     outcome = {"good": "beats", "bad": "loses to", "open": "cannot be told apart from"}[tone]
     share = gain.value / ranking.value if ranking is not None and ranking.value > 0 else math.nan
     relative = "" if math.isnan(share) else f" ({percentage(share, 1, signed=True)})"
     by = "In truth" if judge == "truth" else f"By the {JUDGE_LABELS[judge]}"
-    return Verdict(
-        tone,
-        f"{by}, the generator {outcome} the ranking order: {number(gain.value, signed=True)} expected clicks "
-        f"a list{relative}, 95% interval {interval(gain, signed=True) or 'unknown'}.",
+    figures = (
+        f"{number(gain.value, signed=True)} expected clicks a list{relative}, 95% interval "
+        f"{interval(gain, signed=True) or 'unknown'}"
     )
+    if tone == "good" and doubt:
+        return Verdict("open", f"{by}, the generator would gain {figures}. {doubt}")
+    return Verdict(tone, f"{by}, the generator {outcome} the ranking order: {figures}.")
+
+
+def _doubt(estimates: Estimates) -> str:
+    """Returns why a judge's gain is not to be believed, by the logged clicks and the log; else nothing."""
+    order = estimates.get(("generator", "logged_clicks", "order_over_shown"))
+    if order is None:
+        return ""
+    said = f"{number(order.value, signed=True)} {interval(order, signed=True)} in NDCG"
+    if order.high < 0:
+        return f"The logged clicks disagree: they stand lower in its order than in the shown one, {said}."
+    coverage = estimates.get(("log", "log", "slot_coverage"))
+    if coverage is not None and coverage.value < LEAST_COVERAGE and order.low <= 0:
+        return (
+            "The log cannot tell: it hardly shows another order, and its clicks do not speak for this one, "
+            f"{said}."
+        )
+    return ""
+
+
+LOGGED_METRICS = {"hit_1": "hit@1", "hit_3": "hit@3", "hit_k": "hit@k", "mrr": "MRR", "ndcg": "NDCG"}
+LOGGED_JUDGES = {
+    "logged_clicks": "as logged",
+    "weighted_clicks": "weighted",
+    "randomized_clicks": "of random lists",
+}
+
+
+def logged_click_table(estimates: Estimates) -> Table | None:
+    """Returns where every subject puts the logged clicks; None where no test request was clicked."""
+    present = {(subject, judge) for subject, judge, metric in estimates if metric == "mrr"}
+    judges = [name for name in LOGGED_JUDGES if any(judge == name for _, judge in present)]
+    if not judges:
+        return None
+    metrics = {
+        judge: [name for name in LOGGED_METRICS if ("generator", judge, name) in estimates]
+        for judge in judges
+    }
+    order = ("generator", "logged_clicks", "order_over_shown")
+    rows = [
+        Row(
+            subject_label(subject),
+            [_cell(estimates.get((subject, judge, name))) for judge in judges for name in metrics[judge]]
+            + [_cell(estimates.get((subject, *order[1:])), signed=True)],
+        )
+        for subject in logged_subjects(estimates)
+    ]
+    columns = [LOGGED_METRICS[name] for judge in judges for name in metrics[judge]]
+    groups = [(LOGGED_JUDGES[judge], len(metrics[judge])) for judge in judges]
+    return Table("list", [*columns, "NDCG"], rows, [*groups, ("shown items, over the shown order", 1)])
 
 
 def headline_table(estimates: Estimates) -> Table:

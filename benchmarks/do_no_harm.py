@@ -1,0 +1,180 @@
+"""What the gate lets through on logs that are shown in the order of their score, judged by the truth.
+
+    python -m benchmarks.do_no_harm
+
+Each point simulates a log, writes its five tables as anybody's own log, runs `kedro run` on them with the
+default settings in a new project, without the truth, and only then asks the truth about the lists. Finished
+points of `docs/benchmarks/do_no_harm.json` are not measured again.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from degre_pipeline.reranker.metrics import bootstrap
+from degre_pipeline.simulation.click_world import ClickTruth
+from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.simulated_shop import simulate_request_log
+
+PROJECT = Path(__file__).resolve().parents[1]
+ROWS = PROJECT / "docs" / "benchmarks" / "do_no_harm.json"
+BIN = Path(sys.executable).parent
+LAST_DAY = datetime.date(2026, 1, 31)
+DAYS = 6
+ENVIRONMENT = "search_log"
+SIZES = (2000, 6000, 20_000, 60_000)
+SHORT_REPORT = "evaluation.settings.exact_requests=0"
+Row = dict[str, Any]
+
+SEARCH = ShopConfig(
+    days=DAYS,
+    candidates=8,
+    list_length=3,
+    base_logit=0.0,
+    satiation=0.0,
+    complement_bonus=0.0,
+    slot_penalty=0.4,
+    ranking_noise=0.2,
+    logging_noise=0.0,
+    exploration=0.0,
+    touched_share=0.6,
+    one_choice=True,
+)
+WORLDS: Mapping[str, ShopConfig] = {
+    "search": SEARCH,
+    "slots do not matter": replace(SEARCH, slot_penalty=0.0),
+    "nothing to find": replace(SEARCH, ranking_noise=0.0, touched_logit=0.0),
+    "whole page shown": replace(SEARCH, candidates=6, list_length=6, slot_penalty=0.3),
+    "company matters": replace(
+        ShopConfig(), days=DAYS, logging_noise=0.0, exploration=0.0, touched_share=0.2
+    ),
+}
+"""Logs without any variation, by what is true of their clicks."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A log: its world, how many requests, and its seed."""
+
+    world: str
+    requests: int
+    seed: int
+
+    @property
+    def shop(self) -> ShopConfig:
+        """The settings of its world."""
+        return replace(WORLDS[self.world], requests_per_day=-(-self.requests // DAYS), seed=self.seed)
+
+
+def points() -> list[Point]:
+    """Returns twenty logs, each of a seed of its own, small ones first."""
+    return [
+        Point(world, requests, seed=100 + number)
+        for number, (requests, world) in enumerate((size, world) for size in SIZES for world in WORLDS)
+    ]
+
+
+def measure(point: Point) -> Row:
+    """Returns what the gate decides about a log's model, and what its lists are worth in truth."""
+    log, truth = simulate_request_log(point.shop, LAST_DAY)
+    with TemporaryDirectory(prefix="degre_harm_") as folder:
+        project = _new_project(Path(folder))
+        raw = project / "data/01_raw/own"
+        raw.mkdir(parents=True)
+        for name, table in log.tables():
+            derived = ["candidate_index"] if name == "exposures" else ["ranking_rank"]
+            table.drop(columns=derived, errors="ignore").to_parquet(raw / f"{name}.parquet", index=False)
+        _kedro_run(project, point.shop.list_length)
+        return {**asdict(point), **_outcome(project, truth)}
+
+
+def _new_project(folder: Path) -> Path:
+    for name in ("conf", "src"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    return folder
+
+
+def _kedro_run(project: Path, list_length: int) -> None:
+    settings = (
+        "ingestion.source=request_log_files,ingestion.request_log_files.folder=data/01_raw/own,"
+        f"list_building.lists.list_length={list_length},{SHORT_REPORT}"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [BIN / "kedro", "run", f"--env={ENVIRONMENT}", f"--params={settings}"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"kedro run ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        )
+
+
+def _outcome(project: Path, truth: ClickTruth) -> Row:
+    reporting = project / "data/08_reporting" / ENVIRONMENT
+    decision = json.loads((reporting / "gate/gate_decision.json").read_text())
+    metrics = json.loads((reporting / "evaluation/metrics.json").read_text())
+    lists = load_file(project / "data/07_model_output" / ENVIRONMENT / "evaluated_lists.safetensors")
+    true = truth.select(lists["request_id"].tolist())
+    worth = {
+        name: true.utility(own.numpy()[:, None])[:, 0] for name, own in lists.items() if name != "request_id"
+    }
+    gain = bootstrap(worth["generator"] - worth["ranking_order"])
+    found = {(row["subject"], row["judge"], row["metric"]): row for row in metrics}
+    return {
+        "outcome": decision["outcome"],
+        "decided_by": decision["decided_by"]["rule"],
+        "tested": len(true.request_id),
+        "ranking_order": float(np.mean(worth["ranking_order"])),
+        "true_gain": gain.value,
+        "true_low": gain.low,
+        "true_high": gain.high,
+        "reported_gain": found["generator", "external", "utility_over_ranking_order"]["value"],
+        "order_over_shown": found["generator", "logged_clicks", "order_over_shown"]["value"],
+        "order_low": found["generator", "logged_clicks", "order_over_shown"]["low"],
+        "slot_coverage": found["log", "log", "slot_coverage"]["value"],
+    }
+
+
+def _missing(rows: list[Row]) -> Iterator[Point]:
+    known = [row.items() for row in rows]
+    return (point for point in points() if not any(asdict(point).items() <= row for row in known))
+
+
+def main() -> None:
+    """Measures the points that are missing, and stores each at once."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--most-requests", type=int, default=max(SIZES), help="leave out larger logs")
+    most = parser.parse_args().most_requests
+    rows: list[Row] = json.loads(ROWS.read_text()) if ROWS.exists() else []
+    for point in _missing(rows):
+        if point.requests <= most:
+            rows.append(measure(point))
+            print(json.dumps(rows[-1]), flush=True)
+            ROWS.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    harmful = [row for row in rows if row["outcome"] == "promote" and row["true_gain"] < 0]
+    promoted = sum(row["outcome"] == "promote" for row in rows)
+    print(f"{len(rows)} logs, {promoted} promoted, {len(harmful)} of them to harm")
+
+
+if __name__ == "__main__":
+    main()
