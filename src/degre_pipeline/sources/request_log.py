@@ -27,6 +27,17 @@ REQUIRED_COLUMNS = MappingProxyType(
 )
 """Columns a source must give, by table; the others below are filled when it does not."""
 
+CONTRACT_COLUMNS = MappingProxyType(
+    {
+        "requests": REQUEST_COLUMNS,
+        "candidates": CANDIDATE_COLUMNS,
+        "exposures": EXPOSURE_COLUMNS,
+        "users": USER_COLUMNS,
+        "items": ITEM_COLUMNS,
+    }
+)
+"""Columns that every log has once it is read, by table; all others are its features."""
+
 UNKNOWN_WHEN_ABSENT = MappingProxyType(
     {"candidates": ("ranking_score",), "exposures": ("conversion", "price")},
 )

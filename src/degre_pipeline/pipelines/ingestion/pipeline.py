@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     "params:ingestion.movielens",
                     "params:ingestion.request_log_files",
                     "params:run_date",
+                    "params:list_building.fields",
                 ],
                 outputs=["request_log", "click_truth"],
             ),
