@@ -129,7 +129,7 @@ def test_numbers_in_other_spellings_are_read(log: RequestLog, tmp_path: Path) ->
 
 
 def test_parts_whose_identifiers_get_letters_later_agree(log: RequestLog, tmp_path: Path) -> None:
-    written = write_csv(tmp_path, log)
+    written = write_csv(tmp_path, replace(log, exposures=log.exposures.assign(item_id=["001", "i1"])))
     whole = written / "candidates.csv"
     whole.unlink()
     whole.mkdir()

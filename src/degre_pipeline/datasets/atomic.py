@@ -15,8 +15,8 @@ class FileBeside:
 
     Attributes:
         path: Where the finished file belongs.
-        temporary: Where it is written. It has a folder of its own, because safetensors keeps another temporary
-            file beside the one that it is told to write.
+        temporary: Where it is written. It has a folder of its own, because safetensors keeps another
+            temporary file beside the one that it is told to write.
     """
 
     def __init__(self, path: Path) -> None:

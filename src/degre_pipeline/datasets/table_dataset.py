@@ -12,8 +12,8 @@ from .atomic import FileBeside
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """Loads and saves a DataFrame as one Parquet file, which a save replaces in one step.
 
-    Tables that belong together can be held back: each is then written beside its file, and takes its place when
-    all of them have been written. `TablesTogetherHook` does so for the tables that one node returns.
+    Tables that belong together can be held back: each is then written beside its file, and takes its place
+    when all of them have been written. `TablesTogetherHook` does so for the tables that one node returns.
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:

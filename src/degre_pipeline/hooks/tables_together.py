@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 class TablesTogetherHook:
     """Holds back every table of a node until the last of them has been written.
 
-    A full disk or a column that cannot be stored then leaves the files of the run before, instead of tables of
-    two logs side by side.
+    A full disk or a column that cannot be stored then leaves the files of the run before, instead of tables
+    of two logs side by side.
     """
 
     def __init__(self) -> None:
         """Start without a table."""
         self._catalog: DataCatalog | None = None
         self._awaited: set[str] = set()
-        self._held_back: list["TableDataset"] = []
+        self._held_back: list[TableDataset] = []
 
     @hook_impl
     def before_pipeline_run(self, catalog: DataCatalog) -> None:

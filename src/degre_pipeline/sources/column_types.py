@@ -29,13 +29,18 @@ def coerce(table: str, values: pd.Series) -> pd.Series:
         raise ValueError(describe_missing(table, values, missing))
     if wrong.any():
         raise ValueError(describe_wrong(table, values, wrong))
-    return typed.astype(_final_type(str(values.name), typed))
+    return settle(typed)
+
+
+def settle(typed: pd.Series) -> pd.Series:
+    """Returns a column that `read_column` has read without a fault in its final type."""
+    return typed.astype(_final_type(str(typed.name), typed))
 
 
 def read_column(values: pd.Series) -> tuple[pd.Series, Mask, Mask]:
     """Returns the values in the column's type as far as they can be read, and what cannot.
 
-    Returns: The values, whose type the last step of `coerce` settles; True where a value is missing that is
+    Returns: The values, for `settle`; True where a value is missing that is
         required; True where there is a value that the column does not allow.
     """
     column = str(values.name)

@@ -13,7 +13,8 @@ from degre_pipeline.reranker.schema import Field, Kind
 from degre_pipeline.sources.field_kinds import kinds_of
 from degre_pipeline.sources.identifiers import with_shared_identifiers
 from degre_pipeline.sources.joined_parts import joined_parts
-from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RequestLog, conform
+from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RequestLog
+from degre_pipeline.sources.set_aside import conform_but_for_spoilt
 from degre_pipeline.sources.table_files import ENDINGS, TABLES, FileForm, find_table, read_parts
 from degre_pipeline.sources.window import cut_to_window
 
@@ -33,9 +34,11 @@ class RequestLogFilesConfig:
         days: Days that are read, the last one being the run date; 0 reads the whole log, whatever the date.
         csv_separator: Between the cells of CSV files.
         csv_encoding: Of CSV files, by Python's name.
+        may_drop: Largest share of requests that may be set aside because a row of theirs is wrong; 0 refuses
+            a log with a wrong row, so that no figure rests on fewer requests than logged unless you say so.
 
-    Raises: ValueError if the format, the form of a rename, the number of days, the separator or the encoding
-        is not allowed.
+    Raises: ValueError if the format, the form of a rename, the number of days, the separator, the encoding or
+        the share is not allowed.
     """
 
     folder: str
@@ -44,6 +47,7 @@ class RequestLogFilesConfig:
     days: int = 0
     csv_separator: str = ","
     csv_encoding: str = "utf-8"
+    may_drop: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -66,6 +70,12 @@ class RequestLogFilesConfig:
             raise ValueError(
                 f"RequestLogFilesConfig.csv_separator is {self.csv_separator!r}, allowed is one character."
             )
+        if isinstance(self.may_drop, bool) or not isinstance(self.may_drop, int | float):
+            raise ValueError(f"RequestLogFilesConfig.may_drop is {self.may_drop!r}, allowed is a number.")
+        if not 0 <= self.may_drop < 1:
+            raise ValueError(
+                f"RequestLogFilesConfig.may_drop is {self.may_drop!r}, allowed is from 0 to below 1."
+            )
         try:
             codecs.lookup(self.csv_encoding)
         except (LookupError, TypeError) as error:
@@ -82,8 +92,8 @@ class RequestLogFilesConfig:
 
 def read_request_log_files(
     config: RequestLogFilesConfig, run_date: date, fields: Sequence[Field] = ()
-) -> RequestLog:
-    """Returns the request log kept in five files, or its days up to the run date.
+) -> tuple[RequestLog, pd.DataFrame]:
+    """Returns the request log kept in five files, or its days up to the run date, and what was set aside.
 
     What lies outside of the wanted days is not looked at, so that a wrong row of another day stops nothing.
 
@@ -92,13 +102,15 @@ def read_request_log_files(
         run_date: The last day, where days are cut.
         fields: Declared features; a column that is neither one of them nor one of the log's own is kept only
             where it holds single values.
-    Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read, lacks a column, or
-        holds values that `conform` does not allow, or if the wanted days end in one without requests.
+    Returns: The log, and `request_id` and `reason` of the requests that were set aside.
+    Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read or lacks a column, if
+        more requests are spoilt than `may_drop` allows, or if the wanted days end in one without requests.
     """
     kinds = kinds_of(fields)
     tables = {table: read_table(config, table, kinds.get(table, {})) for table in TABLES}
     log = RequestLog(**with_shared_identifiers(tables))
-    return conform(cut_to_window(log, run_date, config.days) if config.days else log)
+    wanted = cut_to_window(log, run_date, config.days) if config.days else log
+    return conform_but_for_spoilt(wanted, fields, config.may_drop)
 
 
 def read_table(config: RequestLogFilesConfig, table: str, kinds: Mapping[str, Kind]) -> pd.DataFrame:

@@ -21,8 +21,8 @@ def ingest_request_log(
     request_log_files: RequestLogFilesConfig,
     run_date: str,
     fields: list[dict[str, Any]],
-) -> tuple[RequestLog, dict[str, Tensor]]:
-    """Returns the request log and, for the simulated shop, what truly drives its clicks.
+) -> tuple[RequestLog, dict[str, Tensor], pd.DataFrame]:
+    """Returns the request log, what truly drives a simulated shop's clicks, and requests that were set aside.
 
     Raises: ValueError: If run_date is no ISO date, a field is declared wrongly, or what the source raises.
     """
@@ -34,6 +34,6 @@ def ingest_request_log(
     return read_source(source, simulated_shop, movielens, request_log_files, day, fields=declared)
 
 
-def tables_of(log: RequestLog) -> tuple[pd.DataFrame, ...]:
-    """Returns requests, candidates, exposures, users and items, each for its own catalog entry."""
-    return tuple(table for _, table in log.tables())
+def tables_of(log: RequestLog, set_aside: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+    """Returns requests, candidates, exposures, users and items, and what was set aside, for the catalog."""
+    return (*(table for _, table in log.tables()), set_aside)
