@@ -31,5 +31,6 @@ def nearly_empty_days(requests: pd.DataFrame, splits: pd.DataFrame) -> Iterator[
         if count < _FEW * usual:
             yield (
                 f"The {split} split has {count:,} request(s) of {day:%Y-%m-%d}, a day of the log has "
-                f"{usual:,.0f} in the median: leave the day out of the log, or give more validation_days or test_days"
+                f"{usual:,.0f} in the median: leave the day out of the log, or give more validation_days "
+                "or test_days"
             )
