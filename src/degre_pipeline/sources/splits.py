@@ -151,7 +151,8 @@ STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame, HeldOut], NDArray[np.s
 
 def _check_splits(splits: pd.DataFrame, strategy: str, external_share: float) -> None:
     """Checks that every model has something to learn from, to be chosen by and to be judged on."""
-    counts = Counter(zip(splits["split"], splits["role"], strict=True))
+    groups = splits.groupby(["split", "role"]).size().reset_index(name="requests")
+    counts = Counter({(row.split, row.role): row.requests for row in groups.itertuples()})
     listed = ", ".join(f"{split} of {role} {count}" for (split, role), count in sorted(counts.items()))
     for word, split, roles in _NEEDED:
         for role in roles:

@@ -38,9 +38,9 @@ def fit_on_training(
     """
     check_fields(fields, tables)
     training = lists.loc[lists["split"] == "train"]
-    items = np.unique(np.concatenate(training["candidate_item_ids"].to_list()))
+    items = pd.unique(np.concatenate(training["candidate_item_ids"].to_list()))
     rows = {
-        "user": tables["users"].loc[tables["users"]["user_id"].isin(training["user_id"])],
+        "user": tables["users"].loc[tables["users"]["user_id"].isin(training["user_id"].unique())],
         "item": tables["items"].loc[tables["items"]["item_id"].isin(items)],
         "context": tables["requests"].loc[tables["requests"]["request_id"].isin(training["request_id"])],
         "score": tables["candidates"].loc[tables["candidates"]["request_id"].isin(training["request_id"])],
