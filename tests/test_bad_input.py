@@ -203,7 +203,7 @@ LOGS: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     ),
     "a candidate occurs twice": (
         with_a_candidate_twice,
-        r"'candidates' repeats \{'request_id': \d+, 'item_id': \d+\}.*may occur once",
+        r"'candidates' repeats \{'request_id': \d+, 'item_id': '\d+'\}.*may occur once",
     ),
 }
 

@@ -8,6 +8,7 @@ from degre_pipeline.hooks import (
     MetricsHook,
     MlflowRunHook,
     ProvenanceHook,
+    TablesTogetherHook,
     TrainingProcessesHook,
     UnreadParametersHook,
     writes_here,
@@ -21,6 +22,7 @@ warnings.filterwarnings("ignore", message="register_new_resolver", category=User
 _RECORDING = (MlflowRunHook, ProvenanceHook, MetricsHook, ArtifactsHook, ClosingTableHook)
 HOOKS = (
     UnreadParametersHook(),
+    TablesTogetherHook(),
     TrainingProcessesHook(),
     *(hook() for hook in _RECORDING if writes_here()),
 )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -79,4 +80,14 @@ def small_log() -> RequestLog:
         ),
         users=pd.DataFrame({"user_id": ["ann", "bob"], "age": [31, 44]}),
         items=pd.DataFrame({"item_id": ["a", "b", "c", "d"], "tags": ["x|y", "x", "", "y"]}),
+    )
+
+
+@pytest.fixture
+def sound_log(small_log: RequestLog) -> RequestLog:
+    """The same two requests with a score for every candidate, and a candidate in every slot."""
+    return replace(
+        small_log,
+        candidates=small_log.candidates.assign(ranking_score=[0.5, 0.9, 0.5, 0.2, 0.1]),
+        exposures=small_log.exposures.assign(item_id=["c", "a", "c", "b"]),
     )

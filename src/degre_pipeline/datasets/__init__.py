@@ -6,6 +6,7 @@ from .model_dataset import ModelDataset
 from .rows_dataset import RowsDataset
 from .shards import LoadedShards, Shards
 from .shards_dataset import ShardsDataset
+from .table_dataset import TableDataset
 from .tensors_dataset import TensorsDataset
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "RowsDataset",
     "Shards",
     "ShardsDataset",
+    "TableDataset",
     "TensorsDataset",
 ]

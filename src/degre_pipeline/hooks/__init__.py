@@ -5,6 +5,7 @@ from .closing_table import ClosingTableHook
 from .metrics import MetricsHook
 from .mlflow_run import MlflowRunHook
 from .provenance import ProvenanceHook
+from .tables_together import TablesTogetherHook
 from .training_processes import TrainingProcessesHook, writes_here
 from .unread_parameters import UnreadParametersHook
 
@@ -14,6 +15,7 @@ __all__ = [
     "MetricsHook",
     "MlflowRunHook",
     "ProvenanceHook",
+    "TablesTogetherHook",
     "TrainingProcessesHook",
     "UnreadParametersHook",
     "writes_here",

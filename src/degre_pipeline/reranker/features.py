@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from degre_pipeline.reranker.schema import Field, FieldSize
+from degre_pipeline.reranker.tokens import as_objects, tags, token
 
 UNKNOWN = 0
 Indices = NDArray[np.int32]
@@ -54,7 +55,7 @@ class FeatureSpace:
         field = self.field(name)
         if field.kind == "numeric":
             return _encode_numeric(np.asarray(values, dtype=np.float64), self.edges[name])
-        array = np.asarray(values, dtype=object)
+        array = as_objects(values)
         if field.kind == "categorical":
             return _encode_tokens(array, self._indices_of[name])[..., None]
         return _encode_tags(array, self._indices_of[name], field.columns)
@@ -62,10 +63,7 @@ class FeatureSpace:
     @cached_property
     def _indices_of(self) -> Mapping[str, Mapping[str, int]]:
         """The index of every token by field; kept, since a served request looks up only a few."""
-        return {
-            name: {token: position for position, token in enumerate(tokens, start=1)}
-            for name, tokens in self.vocabularies.items()
-        }
+        return {name: _positions(tokens) for name, tokens in self.vocabularies.items()}
 
     def field(self, name: str) -> Field:
         """Returns a field by name. Raises: KeyError: naming the declared fields."""
@@ -111,13 +109,13 @@ def fit_feature_space(
     vocabularies: dict[str, tuple[str, ...]] = {}
     edges: dict[str, tuple[float, ...]] = {}
     for field in fields:
-        values = np.asarray(training_values[field.name], dtype=object).ravel()
+        values = as_objects(training_values[field.name]).ravel()
         if field.kind == "numeric":
             fitted = _quantile_edges(field, values)
             edges[field.name] = earlier.edges[field.name] if earlier else fitted
         else:
             known = earlier.vocabularies[field.name] if earlier else ()
-            new = set(_vocabulary(field, values)) - set(known)
+            new = set(_vocabulary(field, values)) - set(_positions(known))
             vocabularies[field.name] = (*known, *sorted(new))
     return FeatureSpace(tuple(fields), vocabularies, edges)
 
@@ -135,21 +133,22 @@ def _quantile_edges(field: Field, values: NDArray[Any]) -> tuple[float, ...]:
 
 
 def _vocabulary(field: Field, values: NDArray[Any]) -> tuple[str, ...]:
-    tokens = {_token(value) for value in set(values.tolist())} - {""}
+    distinct = set(values.tolist())
     if field.kind == "tags":
-        tokens = {tag for value in tokens for tag in value.split("|") if tag}
+        tokens = {tag for value in distinct for tag in tags(value)}
+    else:
+        tokens = {token(value) for value in distinct} - {""}
     if not tokens:
         raise ValueError(f"field {field.name!r} has no training value; at least one is needed")
     return tuple(sorted(tokens))
 
 
-def _token(value: Any) -> str:
-    """Returns the same text for 12, 12.0 and "12", so that a detour through float does not lose an id."""
-    if value is None or value != value:  # noqa: PLR0124 - true of NaN alone
-        return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+def _positions(tokens: Sequence[str]) -> dict[str, int]:
+    """Returns the index of every token; one that was stored in another spelling counts as it is spelt now."""
+    positions: dict[str, int] = {}
+    for position, text in enumerate(tokens, start=1):
+        positions.setdefault(token(text), position)
+    return positions
 
 
 def _encode_numeric(values: NDArray[np.float64], edges: Sequence[float]) -> Indices:
@@ -159,7 +158,7 @@ def _encode_numeric(values: NDArray[np.float64], edges: Sequence[float]) -> Indi
 
 def _encode_tokens(values: NDArray[Any], index: Mapping[str, int]) -> Indices:
     flat = values.ravel().tolist()
-    known = {value: index.get(_token(value), UNKNOWN) for value in set(flat)}
+    known = {value: index.get(token(value), UNKNOWN) for value in set(flat)}
     encoded = np.fromiter((known[value] for value in flat), dtype=np.int32, count=len(flat))
     return encoded.reshape(values.shape)
 
@@ -168,7 +167,7 @@ def _encode_tags(values: NDArray[Any], index: Mapping[str, int], columns: int) -
     flat = values.ravel().tolist()
     known: dict[Any, list[int]] = {}
     for value in set(flat):
-        tags = [index[tag] for tag in _token(value).split("|") if tag in index][:columns]
-        known[value] = tags + [UNKNOWN] * (columns - len(tags))
+        found = [index[tag] for tag in tags(value) if tag in index][:columns]
+        known[value] = found + [UNKNOWN] * (columns - len(found))
     encoded = np.asarray([known[value] for value in flat], dtype=np.int32)
     return encoded.reshape(*values.shape, columns)

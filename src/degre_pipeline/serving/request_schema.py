@@ -12,6 +12,7 @@ import numpy as np
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
+from degre_pipeline.reranker.tokens import token
 
 ITEM_ID = "item_id"
 ItemId = int | str
@@ -91,8 +92,7 @@ def plain_value(field: Field, value: Any) -> Any:
 
     True equals 1 for Python, yet the two are different categories.
     """
-    value = plain(value)
-    return str(value) if field.kind == "categorical" and isinstance(value, bool) else value
+    return token(value) if field.kind == "categorical" else plain(value)
 
 
 def _check_part(where: str, part: Any, fields: Sequence[Field], keys: Collection[str] = ()) -> None:

@@ -8,7 +8,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from degre_pipeline.sources.column_types import check_at_least, check_key, check_same_type, coerce
+from degre_pipeline.sources.column_types import check_at_least, check_key, check_same_type, coerce, settle
 
 REQUEST_COLUMNS = ("request_id", "user_id", "requested_at")
 CANDIDATE_COLUMNS = ("request_id", "candidate_index", "item_id", "ranking_score", "ranking_rank")
@@ -26,6 +26,17 @@ REQUIRED_COLUMNS = MappingProxyType(
     }
 )
 """Columns a source must give, by table; the others below are filled when it does not."""
+
+CONTRACT_COLUMNS = MappingProxyType(
+    {
+        "requests": REQUEST_COLUMNS,
+        "candidates": CANDIDATE_COLUMNS,
+        "exposures": EXPOSURE_COLUMNS,
+        "users": USER_COLUMNS,
+        "items": ITEM_COLUMNS,
+    }
+)
+"""Columns that every log has once it is read, by table; all others are its features."""
 
 UNKNOWN_WHEN_ABSENT = MappingProxyType(
     {"candidates": ("ranking_score",), "exposures": ("conversion", "price")},
@@ -84,11 +95,33 @@ def conform(log: RequestLog) -> RequestLog:
         on the type of an identifier.
     """
     typed = RequestLog(**{name: _conform_table(name, table) for name, table in log.tables()})
-    for identifier, tables in IDENTIFIERS.items():
-        check_same_type(identifier, {name: getattr(typed, name)[identifier] for name in tables})
+    check_identifiers(typed)
     check_at_least("candidates", typed.candidates["candidate_index"], 0)
     check_at_least("exposures", typed.exposures["slot"], 1)
     return fill_derived_columns(typed)
+
+
+def check_identifiers(log: RequestLog) -> None:
+    """Raises ValueError if two tables disagree on the type of an identifier."""
+    for identifier, tables in IDENTIFIERS.items():
+        check_same_type(identifier, {name: getattr(log, name)[identifier] for name in tables})
+
+
+def own_columns(name: str) -> tuple[str, ...]:
+    """Returns the columns of a table that are the log's own and not derived."""
+    return (*REQUIRED_COLUMNS[name], *UNKNOWN_WHEN_ABSENT.get(name, ()))
+
+
+def with_unknown_columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table with its rows counted anew, and NaN in the columns that a source need not have."""
+    absent = [column for column in own_columns(name) if column not in table.columns]
+    return table.assign(**dict.fromkeys(absent, float("nan"))).reset_index(drop=True)
+
+
+def settle_columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table with its own columns, which have been read without a fault, in their final types."""
+    settled = {column: settle(table[column]) for column in own_columns(name)}
+    return table.assign(**settled).reset_index(drop=True)
 
 
 def fill_derived_columns(log: RequestLog) -> RequestLog:
@@ -148,10 +181,8 @@ def _conform_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
             f"Table {name!r} lacks the column(s) {missing}: it has {list(table.columns)}, "
             f"required are {list(REQUIRED_COLUMNS[name])}."
         )
-    absent = [column for column in UNKNOWN_WHEN_ABSENT.get(name, ()) if column not in table.columns]
-    filled = table.assign(**dict.fromkeys(absent, float("nan"))).reset_index(drop=True)
-    known = (*REQUIRED_COLUMNS[name], *UNKNOWN_WHEN_ABSENT.get(name, ()))
-    typed = filled.assign(**{column: coerce(name, filled[column]) for column in known})
+    filled = with_unknown_columns(name, table)
+    typed = filled.assign(**{column: coerce(name, filled[column]) for column in own_columns(name)})
     for key in KEYS[name]:
         check_key(name, typed, key)
     return typed

@@ -1,17 +1,24 @@
 """Your own log: five Parquet or CSV files, or folders of them, one a request-log table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import codecs
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
-from degre_pipeline.sources.request_log import REQUIRED_COLUMNS, RequestLog, conform
+from degre_pipeline.reranker.schema import Field, Kind
+from degre_pipeline.sources.field_kinds import kinds_of
+from degre_pipeline.sources.identifiers import with_shared_identifiers
+from degre_pipeline.sources.joined_parts import joined_parts
+from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RequestLog
+from degre_pipeline.sources.set_aside import conform_but_for_spoilt
+from degre_pipeline.sources.table_files import ENDINGS, TABLES, FileForm, find_table, read_parts
 from degre_pipeline.sources.window import cut_to_window
 
-FORMATS = ("parquet", "csv")
-TABLES = tuple(table.name for table in fields(RequestLog))
+FORMATS = tuple(ENDINGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,23 +26,31 @@ class RequestLogFilesConfig:
     """Where a log's five files lie and what their columns are called.
 
     Attributes:
-        folder: Folder with requests, candidates, exposures, users and items, each ending in `.{format}`: a
-            file, or a folder of them, as Spark writes it, whose parts are read one after another.
+        folder: Folder with requests, candidates, exposures, users and items, each a file that ends in
+            `.{format}` (or `.csv.gz`), or a folder of such files, as Spark and Hive write them: `read_parts`.
         format: "parquet" or "csv".
         renames: Own column names, as "table.own_name" to the request log's name, for example
             {"candidates.score": "ranking_score"}.
         days: Days that are read, the last one being the run date; 0 reads the whole log, whatever the date.
+        csv_separator: Between the cells of CSV files.
+        csv_encoding: Of CSV files, by Python's name.
+        may_drop: Largest share of requests that may be set aside because a row of theirs is wrong; 0 refuses
+            a log with a wrong row, so that no figure rests on fewer requests than logged unless you say so.
 
-    Raises: ValueError if the format, the form of a rename or the number of days is not allowed.
+    Raises: ValueError if the format, the form of a rename, the number of days, the separator, the encoding or
+        the share is not allowed.
     """
 
     folder: str
     format: str
     renames: dict[str, str] = field(default_factory=dict)
     days: int = 0
+    csv_separator: str = ","
+    csv_encoding: str = "utf-8"
+    may_drop: float = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the format, the form of every rename and the days."""
+        """Checks every value."""
         if self.format not in FORMATS:
             raise ValueError(
                 f"RequestLogFilesConfig.format is {self.format!r}, allowed is one of {list(FORMATS)}."
@@ -51,75 +66,93 @@ class RequestLogFilesConfig:
             raise ValueError(
                 f"RequestLogFilesConfig.days is {self.days!r}, allowed is a whole number from 0."
             )
+        if not isinstance(self.csv_separator, str) or len(self.csv_separator) != 1:
+            raise ValueError(
+                f"RequestLogFilesConfig.csv_separator is {self.csv_separator!r}, allowed is one character."
+            )
+        if isinstance(self.may_drop, bool) or not isinstance(self.may_drop, int | float):
+            raise ValueError(f"RequestLogFilesConfig.may_drop is {self.may_drop!r}, allowed is a number.")
+        if not 0 <= self.may_drop < 1:
+            raise ValueError(
+                f"RequestLogFilesConfig.may_drop is {self.may_drop!r}, allowed is from 0 to below 1."
+            )
+        try:
+            codecs.lookup(self.csv_encoding)
+        except (LookupError, TypeError) as error:
+            raise ValueError(
+                f"RequestLogFilesConfig.csv_encoding is {self.csv_encoding!r}, "
+                "allowed is an encoding by Python's name, for example utf-8 or latin-1."
+            ) from error
+
+    def own_names(self, table: str) -> dict[str, str]:
+        """Returns the request log's names by a table's own ones, where they differ."""
+        names = (name.partition(".") for name in self.renames)
+        return {column: self.renames[f"{of}.{column}"] for of, _, column in names if of == table}
 
 
-def read_request_log_files(config: RequestLogFilesConfig, run_date: date) -> RequestLog:
-    """Returns the request log kept in five files, or its days up to the run date.
+def read_request_log_files(
+    config: RequestLogFilesConfig, run_date: date, fields: Sequence[Field] = ()
+) -> tuple[RequestLog, pd.DataFrame]:
+    """Returns the request log kept in five files, or its days up to the run date, and what was set aside.
 
     What lies outside of the wanted days is not looked at, so that a wrong row of another day stops nothing.
 
-    Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read, lacks a column, or
-        holds values that `conform` does not allow, or if the wanted days end in one without requests.
+    Args:
+        config: Where the files lie, and how they are written.
+        run_date: The last day, where days are cut.
+        fields: Declared features; a column that is neither one of them nor one of the log's own is kept only
+            where it holds single values.
+    Returns: The log, and `request_id` and `reason` of the requests that were set aside.
+    Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read or lacks a column, if
+        more requests are spoilt than `may_drop` allows, or if the wanted days end in one without requests.
     """
-    log = RequestLog(**{table: _read_table(config, table) for table in TABLES})
-    return conform(cut_to_window(log, run_date, config.days) if config.days else log)
+    kinds = kinds_of(fields)
+    tables = {table: read_table(config, table, kinds.get(table, {})) for table in TABLES}
+    log = RequestLog(**with_shared_identifiers(tables))
+    wanted = cut_to_window(log, run_date, config.days) if config.days else log
+    return conform_but_for_spoilt(wanted, fields, config.may_drop)
 
 
-def _read_table(config: RequestLogFilesConfig, table: str) -> pd.DataFrame:
-    """Reads one file, renames its columns and checks that the required ones are there."""
-    path = Path(config.folder) / f"{table}.{config.format}"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"Request-log file {path} does not exist. Required in {config.folder} are "
-            f"{[f'{name}.{config.format}' for name in TABLES]}."
-        )
-    frame = _read_file(path, config.format)
-    own_names = {
-        own_name.partition(".")[2]: name
-        for own_name, name in config.renames.items()
-        if own_name.partition(".")[0] == table
-    }
-    _check_renames(path, frame, own_names)
-    renamed = frame.rename(columns=own_names)
-    _check_columns(path, frame, renamed, REQUIRED_COLUMNS[table])
-    return renamed
+def read_table(config: RequestLogFilesConfig, table: str, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Returns one table with its columns renamed, one type a column whatever the number of its parts.
+
+    Raises: FileNotFoundError if it is missing; ValueError if it cannot be read, lacks a required column in
+        one of its parts, or a required or declared column holds what no table can hold.
+    """
+    form = FileForm(config.format, config.csv_separator, config.csv_encoding)
+    path = find_table(Path(config.folder), table, form)
+    stored = read_parts(path, form)
+    parts = {part: _renamed(path, rows, config.own_names(table)) for part, rows in stored.items()}
+    _check_renames(path, stored, config.own_names(table))
+    for part, rows in parts.items():
+        where = path if path.is_file() else path / part
+        _check_columns(where, stored[part].column_names, rows.column_names, REQUIRED_COLUMNS[table])
+    return joined_parts(table, parts, {**dict.fromkeys(CONTRACT_COLUMNS[table], ""), **kinds})
 
 
-def _read_file(path: Path, file_format: str) -> pd.DataFrame:
-    try:
-        if path.is_file():
-            return _read_part(path, file_format)
-        parts = sorted(path.glob(f"*.{file_format}"))
-        if not parts:
-            raise FileNotFoundError(
-                f"{path} is a folder without a *.{file_format} file; at least one is needed."
-            )
-        return pd.concat([_read_part(part, file_format) for part in parts], ignore_index=True)
-    except ValueError as error:
-        raise ValueError(f"Cannot read {path} as {file_format}: {error}") from error
-
-
-def _read_part(path: Path, file_format: str) -> pd.DataFrame:
-    return pd.read_parquet(path) if file_format == "parquet" else pd.read_csv(path, low_memory=False)
-
-
-def _check_renames(path: Path, frame: pd.DataFrame, own_names: Mapping[str, str]) -> None:
-    unknown = [name for name in own_names if name not in frame.columns]
-    if unknown:
-        raise ValueError(
-            f"{path} has no column(s) {unknown} to rename, allowed are its columns {list(frame.columns)}."
-        )
-
-
-def _check_columns(path: Path, frame: pd.DataFrame, renamed: pd.DataFrame, required: tuple[str, ...]) -> None:
-    missing = [name for name in required if name not in renamed.columns]
-    if missing:
-        raise ValueError(
-            f"{path} lacks the column(s) {missing}: it has {list(frame.columns)}, "
-            f"required are {list(required)}. Columns of other names are mapped by `renames`."
-        )
-    repeated = sorted(renamed.columns[renamed.columns.duplicated()])
+def _renamed(path: Path, rows: pa.Table, own_names: Mapping[str, str]) -> pa.Table:
+    names = [own_names.get(name, name) for name in rows.column_names]
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(
             f"{path} has more than one column {repeated} after renaming, allowed is one of each."
+        )
+    return rows.rename_columns(names)
+
+
+def _check_renames(path: Path, stored: Mapping[str, pa.Table], own_names: Mapping[str, str]) -> None:
+    known = list(dict.fromkeys(name for rows in stored.values() for name in rows.column_names))
+    unknown = [name for name in own_names if name not in known]
+    if unknown:
+        raise ValueError(f"{path} has no column(s) {unknown} to rename, allowed are its columns {known}.")
+
+
+def _check_columns(path: Path, own: list[str], names: list[str], required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        is_one = len(own) == 1 and any(separator in own[0] for separator in ";\t|")
+        hint = " The cells of a CSV file are separated by `csv_separator`." if is_one else ""
+        raise ValueError(
+            f"{path} lacks the column(s) {missing}: it has {own}, "
+            f"required are {list(required)}. Columns of other names are mapped by `renames`.{hint}"
         )

@@ -1,6 +1,8 @@
 """Which requests train, choose and test models, and whose evaluator may learn from them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -11,10 +13,40 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 MINING, EXTERNAL = "mining", "external"
 
 _PARTS = 3
-"""Days, or requests of a user, needed for one part each of train, validation and test."""
+"""Requests of a user needed for one part each of train, validation and test."""
+
+_NEEDED = (
+    ("training", TRAIN, ((MINING,), (EXTERNAL,))),
+    ("validation", VALIDATION, ((MINING,), (EXTERNAL,))),
+    ("test", TEST, ((MINING, EXTERNAL),)),
+)
+"""The word for each split, and the roles of which it needs a request: each of them, or any of several."""
 
 
-def assign_splits(requests: pd.DataFrame, strategy: str, external_share: float, seed: int) -> pd.DataFrame:
+@dataclass(frozen=True)
+class HeldOut:
+    """How much of a log is not trained on.
+
+    Attributes:
+        validation_days: Days with requests before the test's, of `by_day`.
+        test_days: Last days with requests, of `by_day`.
+        validation_share: Share of requests before the test's in time, of `by_time`.
+        test_share: Share of requests that are last in time, of `by_time`.
+    """
+
+    validation_days: int = 1
+    test_days: int = 1
+    validation_share: float = 0.1
+    test_share: float = 0.1
+
+
+def assign_splits(
+    requests: pd.DataFrame,
+    strategy: str,
+    external_share: float,
+    seed: int,
+    held_out: HeldOut = HeldOut(),
+) -> pd.DataFrame:
     """Returns `request_id`, `split` and `role` of every request, in the order of the requests.
 
     The role depends on the request id and the seed alone, so neither new requests nor another row order
@@ -22,13 +54,15 @@ def assign_splits(requests: pd.DataFrame, strategy: str, external_share: float, 
 
     Args:
         requests: The request log's table.
-        strategy: "by_day": the last calendar day is test, the day before it validation, earlier ones train.
+        strategy: "by_day": the last calendar days are test, those before them validation, earlier ones train.
+            "by_time": likewise by shares of the requests, so that a split may begin within a day.
             "leave_one_out": each user's last request is test, the one before it validation; users with
             fewer than three requests only train.
         external_share: Share of requests whose role is "external", between 0 and 1.
         seed: Seed of the roles.
-    Raises: ValueError if an argument is out of range, there are fewer than three days, or the training split
-        is empty for one of the roles.
+        held_out: How many days, or which share of the requests, are validation and test.
+    Raises: ValueError if an argument is out of range, there are too few days, or a split is empty for one of
+        the roles that need it.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy is {strategy!r}, allowed is one of {sorted(STRATEGIES)}.")
@@ -39,11 +73,11 @@ def assign_splits(requests: pd.DataFrame, strategy: str, external_share: float, 
     splits = pd.DataFrame(
         {
             "request_id": request_ids,
-            "split": STRATEGIES[strategy](requests.reset_index(drop=True)),
+            "split": STRATEGIES[strategy](requests.reset_index(drop=True), held_out),
             "role": np.where(is_external, EXTERNAL, MINING),
         }
     )
-    _check_training(splits, strategy, external_share)
+    _check_splits(splits, strategy, external_share)
     return splits
 
 
@@ -75,19 +109,33 @@ def first_and_last_day(requests: pd.DataFrame, request_ids: Iterable[int]) -> tu
     return asked.min().date().isoformat(), asked.max().date().isoformat()
 
 
-def _split_by_day(requests: pd.DataFrame) -> NDArray[np.str_]:
-    """Tests on the last calendar day that has requests, and validates on the one before it."""
+def _split_by_day(requests: pd.DataFrame, held_out: HeldOut) -> NDArray[np.str_]:
+    """Tests on the last calendar days that have requests, and validates on those before them."""
     days = requests["requested_at"].dt.normalize()
     known = np.sort(days.unique())
-    if len(known) < _PARTS:
+    first_test = len(known) - held_out.test_days
+    first_validation = first_test - held_out.validation_days
+    if first_validation < 1:
+        needed = held_out.test_days + held_out.validation_days + 1
         raise ValueError(
             f"requests.requested_at covers {len(known)} day(s), {[str(day)[:10] for day in known]}, "
-            f"strategy 'by_day' needs {_PARTS} or more."
+            f"strategy 'by_day' needs {needed} or more: give more days, or split: by_time."
         )
-    return np.select([days == known[-1], days == known[-2]], [TEST, VALIDATION], TRAIN)
+    return np.select([days >= known[first_test], days >= known[first_validation]], [TEST, VALIDATION], TRAIN)
 
 
-def _split_leave_one_out(requests: pd.DataFrame) -> NDArray[np.str_]:
+def _split_by_time(requests: pd.DataFrame, held_out: HeldOut) -> NDArray[np.str_]:
+    """Tests on the last share of requests, validates on the share before; those of one time stay together."""
+    times = requests["requested_at"].to_numpy()
+    in_time = np.sort(times)
+    first_test = min(round(len(times) * (1 - held_out.test_share)), len(times) - 1)
+    share = 1 - held_out.test_share - held_out.validation_share
+    first_validation = min(round(len(times) * share), first_test)
+    begins = times >= in_time[first_test], times >= in_time[first_validation]
+    return np.select(list(begins), [TEST, VALIDATION], TRAIN)
+
+
+def _split_leave_one_out(requests: pd.DataFrame, _: HeldOut) -> NDArray[np.str_]:
     """Tests on each user's last request by time, ties by request id, and validates on the one before it."""
     latest_first = requests.sort_values(["requested_at", "request_id"], ascending=False)
     later = latest_first.groupby("user_id").cumcount().reindex(requests.index)
@@ -96,18 +144,23 @@ def _split_leave_one_out(requests: pd.DataFrame) -> NDArray[np.str_]:
     return np.select([has_parts & (later == 0), has_parts & (later == 1)], [TEST, VALIDATION], TRAIN)
 
 
-STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame], NDArray[np.str_]]] = MappingProxyType(
-    {"by_day": _split_by_day, "leave_one_out": _split_leave_one_out}
+STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame, HeldOut], NDArray[np.str_]]] = MappingProxyType(
+    {"by_day": _split_by_day, "by_time": _split_by_time, "leave_one_out": _split_leave_one_out}
 )
 
 
-def _check_training(splits: pd.DataFrame, strategy: str, external_share: float) -> None:
-    """Checks that both evaluators have something to learn from."""
-    counts = splits.loc[splits["split"] == TRAIN, "role"].value_counts()
-    for role in (MINING, EXTERNAL):
-        if counts.get(role, 0) == 0:
-            raise ValueError(
-                f"The training split of role {role!r} has 0 of {len(splits)} requests "
-                f"(strategy {strategy!r}, external_share {external_share}), "
-                "required is 1 or more: add requests or change the share."
-            )
+def _check_splits(splits: pd.DataFrame, strategy: str, external_share: float) -> None:
+    """Checks that every model has something to learn from, to be chosen by and to be judged on."""
+    groups = splits.groupby(["split", "role"]).size().reset_index(name="requests")
+    counts = Counter({(row.split, row.role): row.requests for row in groups.itertuples()})
+    listed = ", ".join(f"{split} of {role} {count}" for (split, role), count in sorted(counts.items()))
+    for word, split, roles in _NEEDED:
+        for role in roles:
+            if not sum(counts[split, one] for one in role):
+                of_role = f" of role {role[0]!r}" if len(role) == 1 else ""
+                raise ValueError(
+                    f"The {word} split{of_role} has 0 of {len(splits)} requests "
+                    f"(strategy {strategy!r}, external_share {external_share}), required is 1 or more; "
+                    f"found: {listed}. Give more requests or another share, more validation_days or "
+                    "test_days, or split: by_time."
+                )

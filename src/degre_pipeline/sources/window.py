@@ -5,14 +5,17 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from degre_pipeline.sources.column_types import coerce
+from degre_pipeline.sources.column_types import read_column
 from degre_pipeline.sources.request_log import RequestLog
+
+_DAY = pd.Timedelta(days=1)
 
 
 def cut_to_window(log: RequestLog, last_day: date, days: int) -> RequestLog:
     """Returns the log with the requests of so many days, and what was handed over and shown in them.
 
-    Users and items stay as they are. A day without requests inside the window is no error: the first run
+    Users and items stay as they are. A row whose time or request cannot be read is kept, so that it is named.
+    A day without requests inside the window is no error: the first run
     after a missed day learns from what there is.
 
     Args:
@@ -21,14 +24,16 @@ def cut_to_window(log: RequestLog, last_day: date, days: int) -> RequestLog:
         days: How many days are kept, 1 or more.
     Raises: ValueError if the last day has no request.
     """
-    day = coerce("requests", log.requests["requested_at"]).dt.date
+    times, _, _ = read_column(log.requests["requested_at"])
+    day = times.dt.date
     if not (day == last_day).any():
         raise ValueError(
             f"run_date is {last_day}, a day without requests: the log has {len(day)}{_covered(day)}; "
             "allowed: a day that has some; nothing was written, and the next day's run takes in what is there"
         )
     first_day = last_day - timedelta(days=days - 1)
-    requests = log.requests[(day >= first_day) & (day <= last_day)]
+    is_wanted = ((times >= pd.Timestamp(first_day)) & (times < pd.Timestamp(last_day) + _DAY)) | times.isna()
+    requests = log.requests[is_wanted.to_numpy()]
     return replace(
         log,
         requests=requests,
@@ -38,8 +43,10 @@ def cut_to_window(log: RequestLog, last_day: date, days: int) -> RequestLog:
 
 
 def _of(requests: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["request_id"].isin(requests["request_id"])]
+    wanted, owners = (read_column(table["request_id"])[0] for table in (requests, rows))
+    return rows[(owners.isin(wanted.dropna()) | owners.isna()).to_numpy()]
 
 
 def _covered(day: pd.Series) -> str:
-    return f" from {day.min()} to {day.max()}" if len(day) else ""
+    known = day.dropna()
+    return f" from {known.min()} to {known.max()}" if len(known) else ""

@@ -28,7 +28,7 @@ class TableValidator:
     In the catalog (a path under the key `path` is taken from the project's folder)::
 
         requests:
-          type: pandas.ParquetDataset
+          type: degre_pipeline.datasets.TableDataset
           filepath: data/02_intermediate/requests.parquet
           validator:
             class: degre_pipeline.validation.TableValidator

@@ -111,7 +111,9 @@ class TestLists:
         frame = getattr(tables, table)
         without = replace(tables, **{table: frame[frame["request_id"] != 20]})
 
-        with pytest.raises(ValueError, match=f"request 20 has no row in table {table} \\(1 such requests\\)"):
+        with pytest.raises(
+            ValueError, match=f"20 of table requests has no row in table {table} \\(1 such requests\\)"
+        ):
             without.lists()
 
     @pytest.mark.parametrize("table", ["candidates", "exposures"])
@@ -122,7 +124,7 @@ class TestLists:
             table: whole[table]
         }
 
-        with pytest.raises(ValueError, match=f"request 20 is no request of table {table}"):
+        with pytest.raises(ValueError, match=f"request 20 of table {table} has no row in table requests"):
             join_lists(requests, known["candidates"], known["exposures"], tables.splits)
 
     def test_an_item_that_was_no_candidate_is_named(self, tables: Tables) -> None:

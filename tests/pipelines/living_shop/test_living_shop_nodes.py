@@ -69,7 +69,7 @@ def test_what_it_writes_is_a_log_that_can_be_read(registry, tmp_path) -> None:
                 table.to_parquet(tmp_path / f"{name}.parquet" / f"{day}.parquet")
 
     config = RequestLogFilesConfig(folder=str(tmp_path), format="parquet", days=3)
-    log = read_request_log_files(config, pd.Timestamp("2026-02-03").date())
+    log, _ = read_request_log_files(config, pd.Timestamp("2026-02-03").date())
 
     assert len(log.requests) == 3 * 80
     assert len(log.items) == 40 + 4 + 4 + 4

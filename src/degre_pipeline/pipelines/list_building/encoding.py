@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
 from degre_pipeline.reranker.features import FeatureSpace, fit_feature_space
 from degre_pipeline.reranker.schema import Field
+from degre_pipeline.sources.field_kinds import TABLE_OF_GROUP, check_declared_form
 
 Tables = Mapping[str, pd.DataFrame]
 """requests, users, items and candidates (with scores) by name."""
 
-TABLE_OF_GROUP = {"user": "users", "item": "items", "context": "requests", "score": "candidates"}
-
 
 def check_fields(fields: Sequence[Field], tables: Tables) -> None:
-    """Raises ValueError for the first field whose column its table lacks."""
+    """Raises ValueError for the first field whose column its table lacks, or holds in another form."""
     for field in fields:
         table = TABLE_OF_GROUP[field.group]
         if field.name not in tables[table]:
@@ -27,6 +26,7 @@ def check_fields(fields: Sequence[Field], tables: Tables) -> None:
                 f"field {field.name!r} of group {field.group!r} is no column of table {table}; "
                 f"columns: {', '.join(map(str, tables[table].columns))}"
             )
+    check_declared_form(tables, fields)
 
 
 def fit_on_training(
@@ -38,15 +38,15 @@ def fit_on_training(
     """
     check_fields(fields, tables)
     training = lists.loc[lists["split"] == "train"]
-    items = np.unique(np.concatenate(training["candidate_item_ids"].to_list()))
+    items = pd.unique(np.concatenate(training["candidate_item_ids"].to_list()))
     rows = {
-        "user": tables["users"].loc[tables["users"]["user_id"].isin(training["user_id"])],
+        "user": tables["users"].loc[tables["users"]["user_id"].isin(training["user_id"].unique())],
         "item": tables["items"].loc[tables["items"]["item_id"].isin(items)],
         "context": tables["requests"].loc[tables["requests"]["request_id"].isin(training["request_id"])],
         "score": tables["candidates"].loc[tables["candidates"]["request_id"].isin(training["request_id"])],
     }
     return fit_feature_space(
-        fields, {field.name: rows[field.group][field.name].to_numpy() for field in fields}, earlier
+        fields, {field.name: _values(field, rows[field.group]) for field in fields}, earlier
     )
 
 
@@ -140,6 +140,14 @@ def _row_of(keys: pd.Series, wanted: NDArray[np.generic]) -> NDArray[np.intp]:
 def _looked_up(
     space: FeatureSpace, field: Field, table: pd.DataFrame, rows: NDArray[np.intp]
 ) -> NDArray[np.int32]:
-    encoded = space.encode(field.name, table[field.name].to_numpy())
+    encoded = space.encode(field.name, _values(field, table))
     with_unknown = np.concatenate([encoded, np.zeros((1, field.columns), dtype=np.int32)])
     return with_unknown[rows]
+
+
+def _values(field: Field, table: pd.DataFrame) -> NDArray[Any]:
+    """Returns a column as the feature space reads it: NaN or None where a value is missing."""
+    values = table[field.name]
+    if field.kind == "numeric":
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values.astype(object).where(values.notna(), None).to_numpy()

@@ -38,13 +38,14 @@ def join_lists(
 def _by_request(table: str, rows: pd.DataFrame, ids: NDArray[np.int64], column: str) -> pd.Series:
     """Returns the values of each request as one array, in the order of ids; rows are sorted by request."""
     owners, starts = np.unique(rows["request_id"].to_numpy(), return_index=True)
-    for label, without in (
-        ("has no row in", np.setdiff1d(ids, owners)),
-        ("is no request of", np.setdiff1d(owners, ids)),
+    for lacking, of, without in (
+        (table, "requests", np.setdiff1d(ids, owners)),
+        ("requests", table, np.setdiff1d(owners, ids)),
     ):
         if len(without):
             raise ValueError(
-                f"request {without[0]} {label} table {table} ({len(without)} such requests); "
+                f"request {without[0]} of table {of} has no row in table {lacking} "
+                f"({len(without)} such requests); "
                 "allowed: every request once in requests and at least once in candidates and exposures"
             )
     return pd.Series(np.split(rows[column].to_numpy(), starts[1:]), dtype=object)

@@ -20,7 +20,10 @@ from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
 from degre_pipeline.reranker.schema import Field, parse_fields
-from degre_pipeline.sources.splits import STRATEGIES, assign_splits, uniform_hash
+from degre_pipeline.sources.split_report import describe_splits, nearly_empty_days
+from degre_pipeline.sources.splits import STRATEGIES, HeldOut, assign_splits, uniform_hash
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +34,32 @@ class ListConfig:
 
     Attributes:
         list_length: Slots of a list, L.
-        split: `by_day` or `leave_one_out`.
+        split: `by_day`, `by_time` or `leave_one_out`.
         external_share: Share of requests that only the external evaluator may learn from.
         seed: Of the division.
+        validation_days: Days before the test's that validate, of `by_day`.
+        test_days: Last days, of `by_day`.
+        validation_share: Share of requests before the test's in time that validate, of `by_time`.
+        test_share: Share of requests that are last in time, of `by_time`.
     """
 
     list_length: int = 6
     split: str = "by_day"
     external_share: float = 0.5
     seed: int = 0
+    validation_days: int = 1
+    test_days: int = 1
+    validation_share: float = 0.1
+    test_share: float = 0.1
 
     def __post_init__(self) -> None:
         check_types(self)
+        for name in ("validation_days", "test_days"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("validation_share", "test_share"):
+            require(0 < getattr(self, name) < 1, name, getattr(self, name), "above 0, below 1")
+        held_out = self.validation_share + self.test_share
+        require(held_out < 1, "validation_share and test_share", held_out, "below 1 together")
         require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
         require(0 < self.external_share < 1, "external_share", self.external_share, "above 0, below 1")
         require(self.split in STRATEGIES, "split", self.split, ", ".join(STRATEGIES))
@@ -73,8 +90,17 @@ def find_start(
 
 
 def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
-    """Returns the split and the role of every request."""
-    return assign_splits(requests, config.split, config.external_share, config.seed)
+    """Returns the split and the role of every request, and tells what makes each split.
+
+    Raises: ValueError: If a split is empty for one of the roles that need it.
+    """
+    held_out = HeldOut(config.validation_days, config.test_days, config.validation_share, config.test_share)
+    splits = assign_splits(requests, config.split, config.external_share, config.seed, held_out)
+    for line in describe_splits(requests, splits):
+        logger.info(line)
+    for line in nearly_empty_days(requests, splits) if config.split == "by_day" else ():
+        logger.warning(line)
+    return splits
 
 
 def score_candidates(

@@ -1,0 +1,76 @@
+"""Catalog dataset for a table in one Parquet file."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from .atomic import FileBeside
+
+
+class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """Loads and saves a DataFrame as one Parquet file, which a save replaces in one step.
+
+    Tables that belong together can be held back: each is then written beside its file, and takes its place
+    when all of them have been written. `TablesTogetherHook` does so for the tables that one node returns.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The Parquet file.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self._is_held_back = False
+        self._written: FileBeside | None = None
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Return the table. Raises: DatasetError if there is no file."""
+        if not self._exists():
+            raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
+        return pd.read_parquet(self._filepath)
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write the table; the file of an earlier save stays as it was if that fails.
+
+        Raises: ValueError naming a column that no table can hold.
+        """
+        beside = FileBeside(self._filepath)
+        try:
+            data.to_parquet(beside.temporary)
+            beside.finish()
+        except BaseException:
+            beside.drop()
+            raise
+        self._written = beside
+        if not self._is_held_back:
+            self.put_in_place()
+
+    def hold_back(self) -> None:
+        """Let the next saves write beside the file only, until `put_in_place` or `drop`."""
+        self._is_held_back = True
+
+    def put_in_place(self) -> None:
+        """Let what was written take the place of the file."""
+        if self._written is not None:
+            self._written.put_in_place()
+        self._forget()
+
+    def drop(self) -> None:
+        """Remove what was written and held back."""
+        if self._written is not None:
+            self._written.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._written, self._is_held_back = None, False
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}
