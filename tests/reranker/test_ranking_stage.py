@@ -8,11 +8,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from degre_pipeline.reranker import ranking_stage
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import area_under_roc
+from degre_pipeline.reranker.models.builders import restore_ranking_model
 from degre_pipeline.reranker.ranking_stage import (
     RankingStageConfig,
     out_of_fold_scores,
     pointwise_loss,
-    restore_ranking_model,
     train_ranking_model,
 )
 

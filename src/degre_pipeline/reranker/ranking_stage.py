@@ -1,7 +1,7 @@
 """A ranking-stage score for data that logs none.
 
-Logged requests are scored by models that never saw their user, requests to come by one model that learned from
-all training requests.
+Logged requests are scored by models that never saw their user, requests to come by one model that learned
+from all training requests.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from degre_pipeline.reranker.batching import SPLITS, Requests, gather_candidates
 from degre_pipeline.reranker.configs import TrainedWeights, TrainingConfig, check_types, require
+from degre_pipeline.reranker.models.builders import store_ranking_model
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training import choose_device, fit, seeded
 
 STEPS_A_PASS, LEAST_BATCH = 50, 16
-"""On a small log a pass over its training requests has about so many steps, of a multiple of so many requests."""
+"""On a small log a pass has about so many steps, each of a multiple of so many requests."""
 PATIENCE = 2
 """Passes without a better loss on held-out requests before a training stops."""
 
@@ -120,23 +121,7 @@ def train_ranking_model(
         feature_space: Identity of the feature space whose indices it learned; see `fingerprints`.
     """
     model = _trained(requests, sizes, config, seed=config.seed + config.folds, label="ranking model")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    described = {
-        "model": "ranking",
-        "sizes": [size.as_dict() for size in sizes],
-        "embedding_dim": config.embedding_dim,
-        "feature_space": feature_space,
-    }
-    return TrainedWeights(weights, described)
-
-
-def restore_ranking_model(trained: TrainedWeights) -> PointwiseClickModel:
-    """Returns the stored model in eval mode. Raises: ValueError: If the weights are another model's."""
-    require(trained.config.get("model") == "ranking", "model", trained.config.get("model"), "'ranking'")
-    sizes = [FieldSize(**size) for size in trained.config["sizes"]]
-    model = PointwiseClickModel(sizes, int(trained.config["embedding_dim"]))
-    model.load_state_dict(dict(trained.weights))
-    return model.eval()
+    return store_ranking_model(model, sizes, config.embedding_dim, feature_space)
 
 
 def _trained(

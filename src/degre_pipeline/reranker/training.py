@@ -25,7 +25,6 @@ from degre_pipeline.reranker.distributed import (
 )
 from degre_pipeline.reranker.epoch_records import EpochRecords
 
-
 _RISING_SHARE, _LEAST_CYCLE = 0.2, 3
 """Of a one-cycle rate: share of the steps in which it rises, and the fewest steps of a cycle."""
 

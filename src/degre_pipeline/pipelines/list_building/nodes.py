@@ -88,10 +88,10 @@ def score_candidates(
     lists: ListConfig,
     ranking_stage: RankingStageConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame, TrainedWeights, dict[str, Any]]:
-    """Returns the candidates with a ranking score and rank, the score's AUC by split, and what scores requests to come.
+    """Returns the candidates with a score and rank, the score's AUC by split, and a model with its features.
 
-    A logged score is kept. Where none is logged, a point-wise model scores every candidate out of fold, and a
-    model of all training requests is returned with its feature space; both are empty otherwise.
+    A logged score is kept. Where none is logged, point-wise models score every candidate out of fold, and one
+    that learned from all training requests is returned for requests to come; it is empty otherwise.
     """
     declared = parse_fields(fields)  # whatever the log holds, so that a wrong declaration stops here
     ranked = RankedCandidates.logged(candidates)

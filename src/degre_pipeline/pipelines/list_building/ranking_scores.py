@@ -1,4 +1,4 @@
-"""The ranking score: from a point-wise model where the log has none, and how well it orders what was shown."""
+"""The ranking score: from a point-wise model where the log has none, and how well it orders clicks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,8 +81,8 @@ def _fields_without_score(fields: Sequence[Field]) -> list[Field]:
     kept = [field for field in fields if field.group != "score" or field.name not in SCORES]
     if not any(field.per_candidate for field in kept):
         raise ValueError(
-            f"the log has no ranking score, and fields {[field.name for field in kept]} describe no candidate; "
-            "allowed: a logged ranking_score, or one more field of group item or score"
+            f"the log has no ranking score, and fields {[field.name for field in kept]} describe no "
+            "candidate; allowed: a logged ranking_score, or one more field of group item or score"
         )
     return kept
 
