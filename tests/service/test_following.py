@@ -84,6 +84,50 @@ def test_starts_from_the_last_good_model_when_mlflow_is_down(registry, tmp_path,
         assert "could not be looked up" in client.version()["trouble"]
 
 
+def test_a_restart_with_a_refused_champion_starts_from_the_last_good_one(registry, tmp_path, body):
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+    replace_by_pickle(registry)
+    registry.promote("2")
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+        assert client.rerank(body)[1]["lists"][0]["candidate_indices"] == lists_of(0)
+        assert "version 2 was refused" in client.version()["trouble"]
+        assert client.metric("degre_model_load_failures_total") == 1
+        assert client.metric('degre_last_look_timestamp_seconds{alias="champion"}') > time.time() - 60
+        registry.promote("1")
+        wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
+
+
+def test_before_a_model_is_loaded_a_list_is_as_long_as_that_of_the_model_that_worked_last(
+    registry, tmp_path, body
+):
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+    registry.client.delete_registered_model_alias("reranker", "champion")
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        remembered = client.rerank(body)[1]["lists"][0]
+    (tmp_path / "set").mkdir()
+    with service_process.service(registry.uri, tmp_path / "set", *EAGER, "--list-length", "2") as client:
+        told = client.rerank(body)[1]["lists"][0]
+        assert client.get("/health/ready") == (503, "no model is loaded yet")
+    assert (remembered["item_ids"], remembered["fallback"]) == ([11, 12, 13], "no_model")
+    assert (told["item_ids"], told["fallback"]) == ([11, 12], "no_model")
+
+
+def test_nothing_said_in_public_holds_the_password_of_mlflow(tmp_path):
+    address = f"http://ann:s3cr3t@127.0.0.1:{free_port()}"
+    with service_process.service(address, tmp_path, *EAGER, token="open sesame") as client:
+        wait_until(lambda: client.version()["trouble"], 60, "trouble")
+        said = client.get("/health/ready")[1] + client.get("/version")[1]
+        stranger = service_process.Client(client.port)
+        assert stranger.get("/health/ready") == (503, "no model is loaded yet")
+    said += (tmp_path / "service.log").read_text()
+    assert "could not be looked up" in said
+    assert "s3cr3t" not in said
+    assert "ann" not in said
+
+
 def replace_by_pickle(registry) -> None:
     registry.artifact("2", "program.pt2").write_bytes(pickle.dumps(os.getcwd))
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from degre_pipeline.service.__main__ import read_settings
+from degre_pipeline.service.command_line import read_settings
 
 
 def test_defaults_listen_on_loopback_and_follow_the_champion():

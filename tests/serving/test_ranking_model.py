@@ -8,8 +8,8 @@ from dataclasses import replace
 import mlflow
 import pytest
 import torch
-from conftest import sample_requests
 
+from conftest import sample_requests
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.builders import restore_ranking_model, store_ranking_model
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
@@ -100,7 +100,7 @@ def test_a_program_needs_no_field_of_user_or_context(ranking, tmp_path):
 
 
 def test_weights_of_other_fields_are_refused(ranking, space):
-    with pytest.raises(ValueError, match="sizes of the ranking model is .*; allowed: "):
+    with pytest.raises(ValueError, match=r"sizes of the ranking model is .*; allowed: "):
         build_ranking_model(ranking.weights, space)
 
 
@@ -111,7 +111,8 @@ def test_a_reranker_with_it_ranks_as_if_the_scores_had_come(trained, space, own_
         build_reranker(trained, space).rerank(BARE)
 
 
-def test_travels_with_the_registered_model(trained, space, ranking, own_score, tmp_path, registry):
+def test_travels_with_the_registered_model(trained, space, ranking, tmp_path, registry):
+    own_score = build_ranking_model(ranking.weights, ranking.space)
     path = list(sys.path)
     with mlflow.start_run():
         requests = sample_requests()

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from degre_pipeline.service.http_limits import Parser
 from degre_pipeline.serving.runners import RunnerName
 
 PREFIX = "DEGRE_SERVICE_"
@@ -43,6 +44,21 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest body that is read")
     body_seconds: float = Field(5.0, gt=0, description="How long a client may take to send its body")
     max_requests: int = Field(64, gt=0, le=1024, description="Most requests in one call")
+    max_candidates: int = Field(
+        8192, gt=0, le=131_072, description="Most candidates in one call, of all its requests together"
+    )
+    strict: bool = Field(
+        False, description="Whether keys that are no field of the model are refused; ignored otherwise"
+    )
+    list_length: int | None = Field(
+        None,
+        gt=0,
+        description="Items of a list before a model is loaded; that of the model that worked last without it",
+    )
+    max_connections: int = Field(512, gt=0, description="Most connections at one time")
+    max_header_bytes: int = Field(65_536, ge=1024, description="Largest request line with its headers")
+    header_seconds: float = Field(5.0, gt=0, description="How long a client may take to send its headers")
+    http: Parser = Field("auto", description="What parses HTTP; auto takes httptools where it is installed")
     runner: RunnerName | Literal["auto"] = Field(
         "auto", description="What runs the model; auto takes the fastest that works"
     )
@@ -50,7 +66,8 @@ class ServiceSettings(BaseSettings):
     shadow_share: float = Field(0.1, ge=0, le=1, description="Share of the requests that it ranks")
     prediction_log: Path | None = Field(None, description="Folder of the prediction log; none without it")
     log_seconds: float = Field(10.0, gt=0, description="How often the prediction log is written")
-    cache_folder: Path = Field(
-        Path.home() / ".cache" / "degre_pipeline" / "service",
-        description="Folder of this user's own for fetched models and what was prepared for them",
+    cache_folder: Path | None = Field(
+        None,
+        description="Folder of this user's own for fetched models and what was prepared for them; "
+        "~/.cache/degre_pipeline/service without it",
     )

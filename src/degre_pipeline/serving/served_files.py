@@ -14,6 +14,14 @@ RANKING_PROGRAM, RANKING_FEATURE_SPACE = "ranking_program.pt2", "ranking_feature
 FILES = (PROGRAM, FEATURE_SPACE, EXAMPLE)
 RANKING_FILES = (RANKING_PROGRAM, RANKING_FEATURE_SPACE)
 """Both there, in a model that scores candidates itself, or neither."""
+MOST_BYTES = {
+    PROGRAM: 4 * 2**30,
+    FEATURE_SPACE: 2**30,
+    EXAMPLE: 64 * 2**20,
+    RANKING_PROGRAM: 4 * 2**30,
+    RANKING_FEATURE_SPACE: 2**30,
+}
+"""Largest file of each name that is read: weights, vocabularies, a few requests."""
 DIGESTS_TAG = "degre.sha256"
 """Tag of the logged model, which MLflow keeps in its database and not beside the files."""
 
@@ -45,6 +53,7 @@ def check_digests(folder: Path, tags: Mapping[str, str]) -> str:
     Raises: ValueError: Naming the first file that is missing or differs, or the tag that is missing.
     """
     for name in files_of(tags):
+        _check_size(folder / name)
         found = _digest(folder / name) if (folder / name).is_file() else "missing"
         if found != _expected(tags)[name]:
             raise ValueError(f"{name} is {found}; allowed: {_expected(tags)[name]}, as registered")
@@ -58,5 +67,13 @@ def _expected(tags: Mapping[str, str]) -> dict[str, Any]:
     return expected
 
 
+def _check_size(file: Path) -> None:
+    """Raises ValueError for a file that is too large to be read."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size > MOST_BYTES[file.name]:
+        raise ValueError(f"{file.name} has {size:,} bytes; allowed: {MOST_BYTES[file.name]:,}")
+
+
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

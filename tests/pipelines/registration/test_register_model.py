@@ -137,7 +137,7 @@ def test_a_generator_of_another_feature_space_is_not_registered(shop, registry):
 
 @pytest.fixture
 def ranking(shop):
-    """An untrained ranking model for all fields of the shop but the score, and the JSON form of what it reads."""
+    """An untrained ranking model for all fields of the shop but the score, and what it reads as JSON."""
     whole = FeatureSpace.from_dict(shop.feature_space)
     space = FeatureSpace(
         tuple(field for field in whole.fields if field.group != "score"), whole.vocabularies, whole.edges
