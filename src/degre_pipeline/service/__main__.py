@@ -10,15 +10,24 @@ def main(arguments: list[str] | None = None) -> None:
 
     Args:
         arguments: Of the command line; those of the process by default.
-    Raises: SystemExit: With one sentence, if the extra `serving` is not installed.
+    Raises: SystemExit: With one sentence, if the extra `serving` is not installed, if a setting is not
+        allowed, or if the cache has no safe place.
     """
     try:
         require_serving()
     except ModuleNotFoundError as error:
         raise SystemExit(str(error)) from None
-    from degre_pipeline.service.command_line import serve
+    from degre_pipeline.service.cache_folder import CacheFolderError, cache_folder, give_home
+    from degre_pipeline.service.settings import read_settings
 
-    serve(sys.argv[1:] if arguments is None else arguments)
+    settings = read_settings(sys.argv[1:] if arguments is None else arguments)
+    try:
+        give_home(cache_folder(settings.cache_folder))
+    except CacheFolderError as error:
+        raise SystemExit(str(error)) from None
+    from degre_pipeline.service.server import serve  # which needs a home folder as soon as it is imported
+
+    serve(settings)
 
 
 if __name__ == "__main__":

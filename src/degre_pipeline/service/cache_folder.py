@@ -28,6 +28,14 @@ def cache_folder(setting: Path | None) -> Path:
     return folder
 
 
+def give_home(folder: Path) -> None:
+    """Gives libraries that ask for a home folder one, where this user has none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(folder)
+
+
 def _default() -> Path:
     try:
         return Path.home() / ".cache" / "degre_pipeline" / "service"

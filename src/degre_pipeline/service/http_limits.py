@@ -7,13 +7,13 @@ the same methods, so one class in front of either of them counts.
 import asyncio
 import resource
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.settings import Parser
 
-Parser = Literal["auto", "httptools", "h11"]
 PIECE_BYTES = 8192
 """A header is handed on in pieces, so that no more than one is read beyond the limit."""
 FILES_FOR_OTHERS = 64

@@ -1,15 +1,18 @@
 """The service's settings: command line, then environment, then defaults."""
 
+import sys
+import warnings
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
-from degre_pipeline.service.http_limits import Parser
 from degre_pipeline.serving.runners import RunnerName
 
 PREFIX = "DEGRE_SERVICE_"
+Parser = Literal["auto", "httptools", "h11"]
+"""What parses HTTP."""
 
 
 class ServiceSettings(BaseSettings):
@@ -71,3 +74,18 @@ class ServiceSettings(BaseSettings):
         description="Folder of this user's own for fetched models and what was prepared for them; "
         "~/.cache/degre_pipeline/service without it",
     )
+
+
+def read_settings(arguments: list[str]) -> ServiceSettings:
+    """Returns the settings; ends the process with one line for each that is not allowed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return CliApp.run(ServiceSettings, cli_args=arguments)
+    except ValidationError as error:
+        faults = {str(fault["loc"][0]): fault for fault in reversed(error.errors())}
+        for name, fault in reversed(faults.items()):
+            option, variable = f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}"
+            given = "" if "token" in name else f" is {fault['input']!r}"
+            print(f"{option} ({variable}){given}: {fault['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None
