@@ -1,6 +1,7 @@
 """Parts of the service by themselves."""
 
 import asyncio
+import json
 import math
 import os
 import threading
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 from small_models import REQUESTS, SPACE
 
+from degre_pipeline.service.app import Service
 from degre_pipeline.service.batching import Batcher
 from degre_pipeline.service.cache_folder import CacheFolderError, cache_folder
+from degre_pipeline.service.checking import Checker
 from degre_pipeline.service.drift import ScoreDrift, stability_index
 from degre_pipeline.service.fallback import fallback_list
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.redaction import without_secrets
+from degre_pipeline.service.reranking import Answered, Reranking
+from degre_pipeline.service.settings import ServiceSettings
 from degre_pipeline.service.threads import Repeating, TimeLimited
-from degre_pipeline.serving.request_schema import Request, without_ranking_score
+from degre_pipeline.serving.request_schema import Request, RequestSchema, without_ranking_score
+from degre_pipeline.serving.reranking_model import RankedList
 
 
 def test_stability_index_by_hand():
@@ -232,3 +238,97 @@ def test_without_a_home_folder_the_cache_must_be_named(monkeypatch, tmp_path):
     with pytest.raises(CacheFolderError, match="allowed: --cache-folder FOLDER"):
         cache_folder(None)
     assert cache_folder(tmp_path / "named").is_dir()
+
+
+def test_a_thread_that_ended_is_seen_by_readiness(tmp_path):
+    settings = ServiceSettings(
+        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", cache_folder=tmp_path / "cache"
+    )
+    service = Service(settings)
+    assert service.unready() == "no model is loaded yet"
+    service.champion.model = object()
+    assert service.unready() is None
+
+    service.reranking.checks.thread._step = lambda: False
+    service.reranking.checks.start()
+    service.reranking.checks.thread.join(10)
+    assert service.unready() == "a thread has ended, and a restart is needed: check"
+
+
+class Model(SimpleNamespace):
+    """A version that reads no field but the ranking score, and decodes nothing."""
+
+    def __init__(self, ranking=None):
+        reranker = SimpleNamespace(scored=ranking or (lambda requests: requests))
+        example = SimpleNamespace(most_candidates=128, list_length=3)
+        schema = RequestSchema.of(SPACE)
+        super().__init__(reranker=reranker, example=example, schema=schema, version="1", space=SPACE)
+
+
+def checker(**limits) -> Checker:
+    return Checker(Measures(), **{"most_requests": 64, "most_candidates": 8192, "strict": False, **limits})
+
+
+def test_a_large_body_is_checked_piece_by_piece():
+    one = {"candidates": [{"item_id": item, "ranking_score": 1.0} for item in range(100)]}
+    begun = checker().begin(json.dumps({"requests": [one] * 7}).encode(), Model())
+    assert len(begun.checked) == 2
+    assert [(chunk.first, len(chunk.requests)) for chunk in begun.waiting] == [(2, 2), (4, 2), (6, 1)]
+    assert all(item.scored is None and item.request.request_id for item in begun.waiting[0].unchecked())
+
+
+def test_a_bad_request_of_a_later_piece_is_named_by_its_place():
+    one = {"candidates": [{"item_id": item, "ranking_score": 1.0} for item in range(200)]}
+    bad = {"candidates": [{"item_id": 1}]}
+    checks = checker()
+    begun = checks.begin(json.dumps({"requests": [one, one, bad]}).encode(), None)
+    assert begun.checked[0].request.error == "request 0: there are 200 candidates; allowed: 1 to 128"
+    found = checks.check(begun.waiting[-1], Model())
+    assert found[-1].request.error.startswith("request 2, candidate 0: unknown keys [], missing keys")
+
+
+def test_a_ranking_model_that_fails_leaves_requests_as_they_came():
+    def fails(requests):
+        raise RuntimeError("nan")
+
+    body = json.dumps({"candidates": [{"item_id": 1, "ranking_score": 1}]}).encode()
+    (only,) = checker().begin(body, Model(fails)).checked
+    assert only.scored is only.request
+
+
+def answered(body: bytes, started: float, model: Model) -> Answered:
+    """Returns what becomes of a body that was there at a time, with 200 ms from then to answer."""
+    follower, measures = SimpleNamespace(model=model), Measures()
+    reranking = Reranking(
+        follower, checker(), measures, deadline_ms=200.0, first_list_length=None, log=None, shadow=None
+    )
+    reranking.checks.start()
+    reranking.batcher.start()
+    try:
+        return asyncio.run(reranking.answer(body, started))
+    finally:
+        reranking.checks.stop()
+        reranking.batcher.stop()
+
+
+def test_waiting_for_its_turn_counts_towards_the_deadline_of_a_call():
+    one = {"candidates": [{"item_id": item, "ranking_score": 1.0} for item in range(100)]}
+    body, model = json.dumps({"requests": [one] * 7}).encode(), Model()
+    model.reranker.rank_checked = lambda requests: [
+        RankedList(request.request_id, (9,), (9,), (1.0,)) for request in requests
+    ]
+    late = answered(body, time.monotonic() - 1, model).outcomes
+    assert [(one.fallback, one.ranked.candidate_indices) for one in late] == [("deadline", (0, 1, 2))] * 7
+    early = answered(body, time.monotonic() + 60, model).outcomes
+    assert [(one.fallback, one.ranked.candidate_indices) for one in early] == [(None, (9,))] * 7
+
+
+def test_what_no_model_could_list_is_answered_by_the_fallback():
+    body, model = json.dumps({"candidates": [{"item_id": 1, "ranking_score": 1}]}).encode(), Model()
+
+    def fails(requests):
+        raise RuntimeError("the model ranks candidates [-1]")
+
+    model.reranker.rank_checked = fails
+    (only,) = answered(body, time.monotonic() + 60, model).outcomes
+    assert (only.fallback, only.ranked.item_ids) == ("error", (1,))
