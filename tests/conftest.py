@@ -152,7 +152,7 @@ def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The request tensors and the feature space of the small shop."""
     log, config = shop_log, ListConfig(list_length=4, external_share=0.2)
     splits = split_requests(log.requests, config)
-    scored, _ = score_candidates(
+    scored, *_ = score_candidates(
         log.requests,
         log.candidates,
         log.exposures,

@@ -7,9 +7,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from degre_pipeline.reranker import ranking_stage
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores, pointwise_loss
+from degre_pipeline.reranker.metrics import area_under_roc
+from degre_pipeline.reranker.models.builders import restore_ranking_model
+from degre_pipeline.reranker.ranking_stage import (
+    RankingStageConfig,
+    out_of_fold_scores,
+    pointwise_loss,
+    train_ranking_model,
+)
 
-CONFIG = RankingStageConfig(folds=3, embedding_dim=4, epochs=2, batch_size=8)
+CONFIG = RankingStageConfig(folds=3, embedding_dim=4, steps=4, batch_size=8)
 FOLDS = torch.arange(30) % 3
 
 
@@ -97,3 +104,76 @@ def test_every_candidate_gets_a_score(requests, sizes) -> None:
 def test_a_fold_that_holds_all_training_requests_is_named(requests, sizes) -> None:
     with pytest.raises(ValueError, match="training requests outside fold is 2"):
         out_of_fold_scores(requests, torch.full((30,), 2), sizes, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("requests", "batch_size", "passes"),
+    [
+        (10, 16, 3000),  # a step a pass
+        (2_000, 32, 48),  # 62 steps a pass, in batches that are a multiple of 16
+        (100_000, 1024, 30),  # 97 steps a pass
+        (10_000_000, 1024, 1),  # of which only 3,000 x 1,024 are drawn
+    ],
+)
+def test_a_small_log_gets_small_batches_and_a_large_one_no_more_steps(requests, batch_size, passes) -> None:
+    training = RankingStageConfig().training(requests)
+
+    assert (training.batch_size, training.epochs) == (batch_size, passes)
+
+
+def test_no_model_learns_from_more_requests_than_its_steps_take(
+    requests, sizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr(
+        ranking_stage, "fit", lambda model, loss, learn, *_, **__: seen.append(learn.request_id.tolist())
+    )
+    config = replace(CONFIG, steps=1, batch_size=7)
+    for _ in range(2):
+        train_ranking_model(requests, sizes, config)
+
+    assert len(set(seen[0])) == 7
+    assert seen[0] == sorted(seen[0]) == seen[1]
+    assert set(seen[0]) < set(requests.of("train").request_id.tolist())
+
+
+def test_the_model_for_requests_to_come_learns_from_all_training_requests(
+    requests, sizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], list[int]]] = []
+    monkeypatch.setattr(
+        ranking_stage,
+        "fit",
+        lambda model, loss, learn, stop, *_, **__: seen.append(
+            (learn.request_id.tolist(), stop.request_id.tolist())
+        ),
+    )
+    train_ranking_model(requests, sizes, CONFIG)
+
+    assert seen == [(requests.of("train").request_id.tolist(), requests.of("validation").request_id.tolist())]
+
+
+def test_the_model_for_requests_to_come_is_stored_and_restored(requests, sizes) -> None:
+    stored = train_ranking_model(requests, sizes, CONFIG, feature_space="abc")
+    one, other = (restore_ranking_model(stored)(requests.static, requests.candidates) for _ in range(2))
+
+    assert stored.config["feature_space"] == "abc"
+    assert one.shape == (30, 5)
+    assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="model is 'generator'; allowed: 'ranking'"):
+        restore_ranking_model(replace(stored, config={"model": "generator"}))
+
+
+def test_the_default_training_finds_what_drives_the_clicks_of_a_small_log(make_requests, sizes) -> None:
+    drawn = make_requests(400, n=5, slots=3)
+    category = torch.gather(drawn.candidates[..., 0], 1, drawn.exposed)
+    chance = torch.sigmoid(2.0 * (category - 2.5))
+    clicks = torch.bernoulli(chance, generator=torch.Generator().manual_seed(0))
+    split = torch.tensor([0] * 280 + [1] * 60 + [2] * 60, dtype=torch.uint8)
+    found = out_of_fold_scores(
+        replace(drawn, clicks=clicks, split=split), torch.arange(400) % 3, sizes, RankingStageConfig()
+    )
+
+    by_score = area_under_roc(clicks.flatten().numpy(), found.gather(1, drawn.exposed).flatten().numpy())
+    by_category = area_under_roc(clicks.flatten().numpy(), category.flatten().numpy())
+    assert by_score > by_category - 0.02 > 0.8

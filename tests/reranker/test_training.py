@@ -231,15 +231,17 @@ class TestSchedules:
         assert rates[peak:] == sorted(rates[peak:], reverse=True)
         assert rates[-1] < 1e-4
 
-    def test_one_cycle_of_a_single_step(self) -> None:
-        fit(
-            Scalar(),
-            climbing(9.0),
-            numbers(1),
-            numbers(1),
-            settings(epochs=1, schedule="one_cycle"),
-            label="x",
-        )
+    @pytest.mark.parametrize("steps", range(1, 13))
+    def test_one_cycle_of_few_steps_rises_and_falls(self, steps: int) -> None:
+        rates = self.rates(schedule="one_cycle", epochs=steps, batch_size=4, patience=steps)
+        peak = rates.index(max(rates))
+
+        assert len(rates) == steps
+        assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
+        assert all(0 < rate <= 0.1 for rate in rates)
+        if steps > 2:
+            assert 0 < peak < steps - 1
+            assert rates[-1] < 1e-4
 
 
 class TestNotANumber:

@@ -5,10 +5,11 @@ import torch
 
 from degre_pipeline.reranker.configs import GeneratorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.models.builders import store
+from degre_pipeline.reranker.models.builders import store, store_ranking_model
 from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.packaging import log_reranker
+from degre_pipeline.serving.packaging import TrainedRanking, log_reranker
 from degre_pipeline.serving.request_schema import Request
 
 NAME = "reranker"
@@ -65,8 +66,21 @@ def trained(seed: int) -> TrainedWeights:
     return store(generator, SPACE.sizes(), LIST_LENGTH, config)
 
 
-def register(seed: int) -> str:
+def trained_ranking() -> TrainedRanking:
+    """An untrained model that scores candidates by all fields but the ranking score."""
+    torch.manual_seed(5)
+    fields = tuple(field for field in SPACE.fields if field.name != "ranking_score")
+    edges = {name: edges for name, edges in SPACE.edges.items() if name != "ranking_score"}
+    space = FeatureSpace(fields, SPACE.vocabularies, edges)
+    model = PointwiseClickModel(space.sizes(), 4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
+    return TrainedRanking(store_ranking_model(model, space.sizes(), 4), space)
+
+
+def register(seed: int, ranking: TrainedRanking | None = None) -> str:
     """Registers a model in the database that MLflow points at. Returns: Its version."""
     with mlflow.start_run():
-        logged = log_reranker(trained(seed), SPACE, REQUESTS, name=NAME, metadata={})
+        logged = log_reranker(trained(seed), SPACE, REQUESTS, name=NAME, metadata={}, ranking=ranking)
     return str(mlflow.register_model(logged.model_uri, NAME).version)

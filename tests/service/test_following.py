@@ -1,6 +1,7 @@
 """A real service follows a real registry: switches under load, failures of MLflow, bad models."""
 
 import contextlib
+import json
 import os
 import pickle
 import time
@@ -9,10 +10,11 @@ import pytest
 import service_process
 from pyarrow import dataset
 from service_process import Load, free_port, mlflow_server, ready, wait_until
-from small_models import REQUESTS, SPACE, trained
+from small_models import NAME, REQUESTS, SPACE, trained
 
 from degre_pipeline.serving.program import export_program, save_program
 from degre_pipeline.serving.reranking_model import build_reranker
+from degre_pipeline.serving.served_files import DIGESTS_TAG, digests_of
 
 EAGER = ("--runner", "eager", "--deadline-ms", "2000")
 
@@ -82,6 +84,71 @@ def test_starts_from_the_last_good_model_when_mlflow_is_down(registry, tmp_path,
         ready(client, "1")
         assert client.rerank(body)[1]["lists"][0]["candidate_indices"] == lists_of(0)
         assert "could not be looked up" in client.version()["trouble"]
+
+
+def test_a_restart_with_a_refused_champion_starts_from_the_last_good_one(registry, tmp_path, body):
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+    replace_by_pickle(registry)
+    registry.promote("2")
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+        assert client.rerank(body)[1]["lists"][0]["candidate_indices"] == lists_of(0)
+        assert "version 2 was refused" in client.version()["trouble"]
+        assert client.metric("degre_model_load_failures_total") == 1
+        assert client.metric('degre_last_look_timestamp_seconds{alias="champion"}') > time.time() - 60
+        registry.promote("1")
+        wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
+
+
+def without_example(registry, version: str) -> None:
+    """Takes the stored requests out of a version, and gives it the digests of what is left."""
+    file = registry.artifact(version, "example.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "requests": [], "lists": []}))
+    source = registry.client.get_model_version(NAME, version).source
+    registry.client.set_logged_model_tags(
+        source.removeprefix("models:/"), {DIGESTS_TAG: digests_of(file.parent)}
+    )
+
+
+def test_a_version_without_stored_requests_proves_nothing_and_is_refused(registry, tmp_path):
+    without_example(registry, "2")
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+        registry.promote("2")
+        wait_until(lambda: client.metric("degre_model_load_failures_total") == 1, 60, "refusal")
+        assert "the stored example has no request" in client.version()["trouble"]
+        registry.promote("1")
+        wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
+
+
+def test_before_a_model_is_loaded_a_list_is_as_long_as_that_of_the_model_that_worked_last(
+    registry, tmp_path, body
+):
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        ready(client, "1")
+    registry.client.delete_registered_model_alias("reranker", "champion")
+    with service_process.service(registry.uri, tmp_path, *EAGER) as client:
+        remembered = client.rerank(body)[1]["lists"][0]
+    (tmp_path / "set").mkdir()
+    with service_process.service(registry.uri, tmp_path / "set", *EAGER, "--list-length", "2") as client:
+        told = client.rerank(body)[1]["lists"][0]
+        assert client.get("/health/ready") == (503, "no model is loaded yet")
+    assert (remembered["item_ids"], remembered["fallback"]) == ([11, 12, 13], "no_model")
+    assert (told["item_ids"], told["fallback"]) == ([11, 12], "no_model")
+
+
+def test_nothing_said_in_public_holds_the_password_of_mlflow(tmp_path):
+    address = f"http://ann:s3cr3t@127.0.0.1:{free_port()}"
+    with service_process.service(address, tmp_path, *EAGER, token="open sesame") as client:
+        wait_until(lambda: client.version()["trouble"], 60, "trouble")
+        said = client.get("/health/ready")[1] + client.get("/version")[1]
+        stranger = service_process.Client(client.port)
+        assert stranger.get("/health/ready") == (503, "no model is loaded yet")
+    said += (tmp_path / "service.log").read_text()
+    assert "could not be looked up" in said
+    assert "s3cr3t" not in said
+    assert "ann" not in said
 
 
 def replace_by_pickle(registry) -> None:

@@ -1,6 +1,7 @@
 """What callers get of a running service."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,11 @@ def test_unknown_values_and_a_single_candidate_are_ranked(running, body):
     ("change", "message"),
     [
         ({"candidates": []}, "candidates: List should have at least 1 item"),
-        ({"candidates": "many"}, "candidates: Input should be a valid array"),
+        ({"candidates": "many"}, "candidates: Input should be a valid list"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"user": {"colour": "red"}}, "request 7, user: unknown keys ['colour']"),
         ({"user": {"age": "old"}}, "request 7, user, field 'age': value is 'old'; allowed: a finite number"),
         ({"user": {"age": [1]}}, "user.age"),
-        ({"user": None}, "user: Input should be an object"),
+        ({"user": None}, "user: Input should be a valid dictionary"),
         ({"request_id": True}, "request_id"),
         ({"request_id": 2**70}, "request_id"),
         ({"candidates": [{"ranking_score": 1.0}]}, "candidates.0.item_id: Field required"),
@@ -118,6 +118,77 @@ def test_what_is_no_request_is_the_callers_fault(running, text):
     assert json.loads(answer)["detail"]
 
 
+def test_a_bad_request_takes_no_other_of_its_body_with_it(running, expected):
+    before = running.metric("degre_refused_requests_total")
+    good = [as_record(request) for request in REQUESTS]
+    too_large = {**good[0], "candidates": [{"item_id": 1, "ranking_score": 1e999}]}
+    bad = [
+        {"request_id": 5, "candidates": [{"item_id": 1}]},
+        {"request_id": "six", "candidates": []},
+        {"request_id": 1.5, "candidates": [{"item_id": 1, "ranking_score": 1}]},
+        "seven",
+    ]
+    body = json.dumps({"requests": [bad[0], good[0], *bad[1:], good[1]]}).encode()
+    status, text = running.call("POST", "/rerank", body)
+    lists = json.loads(text)["lists"]
+    assert status == 200
+    assert_list(lists[1], expected[0])
+    assert_list(lists[5], expected[1])
+    refused = [lists[place] for place in (0, 2, 3, 4)]
+    assert [one["request_id"] for one in refused] == [5, "six", None, None]
+    assert all(one["item_ids"] == [] and one["fallback"] is None for one in refused)
+    assert refused[0]["error"].startswith(
+        "request 5, candidate 0: unknown keys [], missing keys ['ranking_score']"
+    )
+    assert refused[1]["error"].startswith("requests.2.candidates: List should have at least 1 item")
+    assert refused[2]["error"].startswith("requests.3.request_id")
+    assert refused[3]["error"].startswith("requests.4: Input should be a valid dictionary")
+    assert running.metric("degre_refused_requests_total") == before + 4
+    status, text = running.call("POST", "/rerank", json.dumps({"requests": [too_large] * 2}).encode())
+    assert status == 422  # not one of them is allowed
+
+
+@pytest.mark.parametrize("value", [{}, {"price": None}])
+def test_a_numeric_value_may_be_missing(running, body, value):
+    candidates = [{"item_id": 1, "ranking_score": 0.5, **value}, {"item_id": 2, "ranking_score": 1.5}]
+    status, answer = running.rerank({**body, "candidates": candidates})
+    assert status == 200
+    assert len(answer["lists"][0]["item_ids"]) == 2
+
+
+def test_keys_that_are_no_field_are_ignored_and_counted(running, body, expected):
+    parts = ("user", "context", "candidate")
+    before = [running.metric(f'degre_unknown_keys_total{{part="{part}"}}') for part in parts]
+    wider = {
+        **body,
+        "user": {**body["user"], "name": "Ada", "age_band": 3},
+        "candidates": [{**candidate, "stock": 3} for candidate in body["candidates"]],
+    }
+    status, answer = running.rerank(wider)
+    after = [running.metric(f'degre_unknown_keys_total{{part="{part}"}}') for part in parts]
+    assert status == 200
+    assert_list(answer["lists"][0], expected[0])
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 0, 1]
+
+
+def test_a_strict_service_refuses_keys_that_are_no_field(shared_registry, tmp_path, body):
+    with service_process.service(
+        shared_registry.uri, tmp_path, "--runner", "eager", "--strict", "true"
+    ) as client:
+        service_process.ready(client)
+        status, answer = client.rerank({**body, "user": {"colour": "red"}})
+        assert client.rerank(body)[0] == 200
+    assert status == 422
+    assert "request 7, user: unknown keys ['colour']" in answer["detail"]
+
+
+def test_too_many_candidates_in_one_call_are_refused_before_they_are_checked(running):
+    many = {"requests": [{"candidates": [{"item_id": one} for one in range(129)]}] * 64}
+    status, answer = running.rerank(many)
+    assert status == 422
+    assert answer["detail"] == "there are 8256 candidates; allowed: 8192 at most in one call"
+
+
 def test_a_large_body_is_refused_before_it_is_read(running, body):
     client = Client(running.port)
     try:
@@ -163,6 +234,20 @@ def test_the_document_has_the_fields_of_the_model(running):
     assert set(candidate["properties"]) == {"item_id", "genres", "price", "ranking_score"}
     assert set(candidate["required"]) == {"item_id", "ranking_score"}
     assert set(document["paths"]) == {"/rerank", "/health/live", "/health/ready", "/version", "/metrics"}
+    assert document["components"]["schemas"]["ManyRequests"]["properties"]["requests"]["maxItems"] == 64
+
+
+def test_the_page_shows_the_fields_and_loads_nothing(running):
+    status, page = running.get("/docs")
+    assert status == 200
+    assert "ranking_score" in page
+    assert "POST /rerank" in page
+    assert not re.search(r"https?://|src=|<link|@import", page)
+    assert [running.get(path)[0] for path in ("/redoc", "/docs/oauth2-redirect", "/metrics/")] == [404] * 3
+
+
+def test_the_document_is_openapi(running):
+    document = json.loads(running.get("/openapi.json")[1])
     assert yaml.safe_dump(document)
 
 
@@ -180,6 +265,7 @@ def test_without_a_model_the_incoming_order_is_the_answer(registry, tmp_path, bo
         "candidate_indices": [0, 1, 2, 3],
         "probabilities": [],
         "fallback": "no_model",
+        "error": None,
     }
 
 
@@ -205,6 +291,8 @@ def test_a_token_is_asked_for(shared_registry, tmp_path, body):
             assert stranger.get("/version")[0] == 401
             assert stranger.get("/metrics")[0] == 401
             assert stranger.get("/health/ready")[0] == 200
+            assert stranger.get("/openapi.json")[0] == 401
+            assert stranger.get("/docs")[0] == 401
         assert client.rerank(body)[0] == 200
         document = json.loads(client.get("/openapi.json")[1])
         assert document["paths"]["/rerank"]["post"]["security"] == [{"token": []}]

@@ -1,9 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
-from degre_pipeline.service.__main__ import read_settings
+from degre_pipeline.service.settings import read_settings
 
 
 def test_defaults_listen_on_loopback_and_follow_the_champion():
@@ -52,3 +53,68 @@ def test_an_unknown_option_is_refused(capsys):
     with pytest.raises(SystemExit):
         read_settings(["--colour", "red"])
     assert "--colour" in capsys.readouterr().err
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(tmp_path):
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text(
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "def find_spec(name, package=None):\n"
+        "    return None if name == 'pydantic_settings' else found(name, package)\n"
+        "importlib.util.find_spec = find_spec\n"
+        "sys.modules['pydantic_settings'] = None\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "degre_pipeline.service", "--help"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("the service needs pydantic_settings, which is not installed; allowed: ")
+    assert "pip install -e '.[serving]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+HOMELESS = (
+    "import os, pathlib, runpy, sys\n"
+    "def home():\n"
+    "    if 'HOME' not in os.environ: raise RuntimeError('no home folder')\n"
+    "    return pathlib.Path(os.environ['HOME'])\n"
+    "pathlib.Path.home = home\n"
+    "runpy.run_module('degre_pipeline.service', run_name='__main__', alter_sys=True)\n"
+)
+
+
+def homeless(*options: str) -> subprocess.CompletedProcess[str]:
+    """Starts the service as a user without a home folder."""
+    path = os.pathsep.join(filter(None, sys.path))
+    kept = {name: value for name, value in os.environ.items() if name != "HOME"}
+    return subprocess.run(
+        [sys.executable, "-c", HOMELESS, *options],
+        env={**kept, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_needs_no_home_folder():
+    done = homeless("--help")
+    assert done.returncode == 0
+    assert "--cache-folder" in done.stdout
+
+
+def test_without_a_home_folder_the_cache_folder_must_be_given(tmp_path):
+    done = homeless()
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "allowed: --cache-folder FOLDER" in done.stderr
+    # An address to listen on that this machine has not got ends it right after everything was imported.
+    done = homeless(
+        "--cache-folder", str(tmp_path / "cache"), "--host", "192.0.2.1", "--token", "open sesame"
+    )
+    assert "address" in done.stderr
+    assert "RuntimeError" not in done.stderr

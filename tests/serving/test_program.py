@@ -1,8 +1,13 @@
 """The exported program decodes as the trained generator does, and a stored one can do nothing else."""
 
+import copy
 import io
 import json
+import os
 import pickle
+import subprocess
+import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +20,7 @@ from hypothesis import strategies as st
 
 from degre_pipeline.reranker.compilation import has_compiler
 from degre_pipeline.reranker.models.builders import restore_decoding, restore_generator
+from degre_pipeline.serving import program_file as program_file_module
 from degre_pipeline.serving.prepare import prepare
 from degre_pipeline.serving.program import (
     MOST_CANDIDATES,
@@ -196,6 +202,44 @@ def test_a_program_that_could_run_code_is_refused(program_file, tmp_path, capsys
     assert "executed" not in capsys.readouterr().out
 
 
+def repacked(program_file: Path, folder: Path, add=None, **how) -> Path:
+    """Returns a copy of a program whose entries are written otherwise, with one more."""
+    target = folder / "program.pt2"
+    with zipfile.ZipFile(program_file) as old, zipfile.ZipFile(target, "w", **how) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        if add is not None:
+            new.writestr(f"{old.namelist()[0].partition('/')[0]}/{add[0]}", add[1])
+    return target
+
+
+def test_a_program_that_would_unpack_to_more_than_it_is_is_refused(program_file, tmp_path):
+    zeros = ("data/weights/weight_99", bytes(50_000_000))
+    file = repacked(program_file, tmp_path, zeros, compression=zipfile.ZIP_DEFLATED)
+    assert file.stat().st_size < 1_000_000
+    with pytest.raises(ValueError, match=r"entry '.*' is compressed; allowed: stored as it is"):
+        check_program_file(file)
+
+
+def test_entries_that_lie_over_each_other_are_refused(program_file, tmp_path):
+    file = repacked(program_file, tmp_path, ("data/weights/weight_99", bytes(500_000)))
+    with zipfile.ZipFile(file, "a") as archive:
+        largest = archive.infolist()[-1]
+        for number in range(100, 103):
+            again = copy.copy(largest)
+            again.filename = largest.filename.replace("99", str(number))
+            archive.filelist.append(again)
+        archive._didModify = True
+    with pytest.raises(ValueError, match=r"the program's entries have \d+ bytes; allowed: those of the file"):
+        check_program_file(file)
+
+
+def test_a_graph_that_is_too_large_is_refused_before_it_is_read(program_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(program_file_module, "MOST_JSON_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"\.json' has \d+ bytes; allowed: 1000"):
+        check_program_file(program_file)
+
+
 def test_a_pickle_is_no_program(tmp_path):
     file = tmp_path / "program.pt2"
     torch.save({"weights": Bomb()}, file)
@@ -239,3 +283,34 @@ def test_preparing_what_is_no_program_says_why(tmp_path):
     with pytest.raises(RuntimeError, match=r"preparing onnxruntime failed with 1: .*is no stored program"):
         prepare("onnxruntime", tmp_path / "program.pt2", tmp_path / "prepared", 4)
     assert list((tmp_path / "prepared").iterdir()) == []
+
+
+def test_preparing_ends_with_the_process_that_started_it(program_file, tmp_path):
+    start = (
+        "import os, subprocess, sys\n"
+        "words = [sys.executable, '-m', 'degre_pipeline.serving.prepare', 'onnxruntime', *sys.argv[1:]]\n"
+        "child = subprocess.Popen([*words, '--candidates', '4', '--starter', str(os.getpid())])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    places = [str(program_file), str(tmp_path / "decode.onnx")]
+    command = [sys.executable, "-c", start, *places]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_on_the_path()) as starter:
+        child = int(starter.stdout.readline())
+        starter.kill()
+    deadline = time.monotonic() + 60
+    while _runs(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _runs(child)
+    assert not (tmp_path / "decode.onnx").exists()
+
+
+def _on_the_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -135,3 +135,23 @@ def test_small_model_tells_candidates_apart(reranker, requests):
     }
     assert len(ranked) > 1
     assert torch.tensor(reranker.rerank(requests)[0].probabilities).std() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("indices", "probability"),
+    [
+        ([-1, -1, -1], 0.5),
+        ([0, -1, 1], 0.5),
+        ([0, 0, 1], 0.5),
+        ([0, 1, 4], 0.5),
+        ([0, 1, 2], float("nan")),
+    ],
+)
+def test_what_is_no_list_is_a_fault_of_the_model(space, requests, indices, probability):
+    class Broken:
+        def decode(self, static, candidates, mask):
+            steps = torch.full((1, 3, 5), probability).log()
+            return torch.tensor([indices]), steps
+
+    with pytest.raises(RuntimeError, match=r"request 7: the model ranks candidates .*; allowed: 3 different"):
+        Reranker(Broken(), space).rerank(requests[:1])

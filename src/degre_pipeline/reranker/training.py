@@ -25,6 +25,9 @@ from degre_pipeline.reranker.distributed import (
 )
 from degre_pipeline.reranker.epoch_records import EpochRecords
 
+_RISING_SHARE, _LEAST_CYCLE = 0.2, 3
+"""Of a one-cycle rate: share of the steps in which it rises, and the fewest steps of a cycle."""
+
 
 class Examples(Protocol):
     """Training examples of requests: anything that can be counted, selected and moved."""
@@ -263,9 +266,11 @@ def _schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=1)
-    total = max(steps * config.epochs, 2)
+    # The rate has to rise and to fall, each for a step or more, or OneCycleLR divides by zero.
+    total = max(steps * config.epochs, _LEAST_CYCLE)
+    rise = max(_RISING_SHARE, 2 / total)
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=total, pct_start=0.2
+        optimizer, config.learning_rate, total_steps=total, pct_start=rise
     )
 
 

@@ -1,22 +1,8 @@
 """Starts the service: `python -m degre_pipeline.service --help`."""
 
-import ipaddress
-import logging
 import sys
-import warnings
 
-import torch
-import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import CliApp
-
-from degre_pipeline.service.app import create_app
-from degre_pipeline.service.settings import PREFIX, ServiceSettings
-
-logger = logging.getLogger(__name__)
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the others from Python; by default 5 ms, which an answer would feel."""
+from degre_pipeline.service.process import require_serving
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,43 +10,24 @@ def main(arguments: list[str] | None = None) -> None:
 
     Args:
         arguments: Of the command line; those of the process by default.
+    Raises: SystemExit: With one sentence, if the extra `serving` is not installed, if a setting is not
+        allowed, or if the cache has no safe place.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        require_serving()
+    except ModuleNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    from degre_pipeline.service.cache_folder import CacheFolderError, cache_folder, give_home
+    from degre_pipeline.service.settings import read_settings
+
     settings = read_settings(sys.argv[1:] if arguments is None else arguments)
-    if settings.token is None and not _is_loopback(settings.host):
-        logger.warning("listening on %s without a token: anybody who reaches it may ask", settings.host)
-    torch.set_num_threads(1)  # more would take turns with the thread that talks to clients
-    sys.setswitchinterval(SWITCH_SECONDS)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=30,
-    )
-
-
-def read_settings(arguments: list[str]) -> ServiceSettings:
-    """Returns the settings; ends the process with one line for each that is not allowed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return CliApp.run(ServiceSettings, cli_args=arguments)
-    except ValidationError as error:
-        faults = {str(fault["loc"][0]): fault for fault in reversed(error.errors())}
-        for name, fault in reversed(faults.items()):
-            option, variable = f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}"
-            given = "" if "token" in name else f" is {fault['input']!r}"
-            print(f"{option} ({variable}){given}: {fault['msg']}", file=sys.stderr)
-        raise SystemExit(2) from None
+        give_home(cache_folder(settings.cache_folder))
+    except CacheFolderError as error:
+        raise SystemExit(str(error)) from None
+    from degre_pipeline.service.server import serve  # which needs a home folder as soon as it is imported
 
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    serve(settings)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The routes of the service."""
 
+import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,18 +12,23 @@ from typing import Any, Protocol
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from degre_pipeline import __version__
 from degre_pipeline.service.bodies import check_token, read_body
+from degre_pipeline.service.cache_folder import cache_folder
+from degre_pipeline.service.checking import Checker
+from degre_pipeline.service.document_page import document_page
 from degre_pipeline.service.follower import Follower
+from degre_pipeline.service.loop_lag import watch_loop
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.model_source import ModelSource
 from degre_pipeline.service.prediction_log import PredictionLog
-from degre_pipeline.service.reranking import Answered, Reranking
-from degre_pipeline.service.schema import MESSAGE_LENGTH, Answer, Problem, Version, body_schema, parse_body
+from degre_pipeline.service.reranking import Answered, Outcome, Reranking
+from degre_pipeline.service.schema import MESSAGE_LENGTH, Answer, Problem, Version, body_schema
 from degre_pipeline.service.settings import ServiceSettings
 from degre_pipeline.service.shadow import Shadow
+from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.program import MOST_CANDIDATES
 
 PROBLEMS = {
@@ -35,7 +41,11 @@ PROBLEMS = {
 
 
 class Part(Protocol):
-    """A thread of the service."""
+    """A part of the service that has threads of its own."""
+
+    @property
+    def threads(self) -> Sequence[Repeating]:
+        """Those that must go on."""
 
     def start(self) -> None:
         """Begins."""
@@ -53,7 +63,9 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings, self.measures = settings, Measures()
-        source = ModelSource(tracking_uri(settings), settings.model_name, settings.cache_folder)
+        cache = cache_folder(settings.cache_folder)
+        source = ModelSource(tracking_uri(settings), settings.model_name, cache)
+        first_length = settings.list_length or source.remembered_list_length(settings.alias)
         self.champion = Follower(source, settings.alias, settings, self.measures, self.measures.serves)
         self.log = (
             PredictionLog(settings.prediction_log, settings.log_seconds, self.measures)
@@ -64,14 +76,23 @@ class Service:
         if settings.shadow_alias:
             follower = Follower(source, settings.shadow_alias, settings, self.measures)
             self.shadow = Shadow(follower, settings.shadow_share, self.log, self.measures, random.Random())
+        checker = Checker(
+            self.measures,
+            most_requests=settings.max_requests,
+            most_candidates=settings.max_candidates,
+            strict=settings.strict,
+        )
         self.reranking = Reranking(
             self.champion,
+            checker,
             self.measures,
             deadline_ms=settings.deadline_ms,
+            first_list_length=first_length,
             log=self.log,
             shadow=self.shadow,
         )
-        parts: list[Part | None] = [self.champion, self.reranking.batcher, self.shadow, self.log]
+        ranking = self.reranking
+        parts: list[Part | None] = [self.champion, ranking.checks, ranking.batcher, self.shadow, self.log]
         self._parts = [part for part in parts if part is not None]
 
     def start(self) -> None:
@@ -83,6 +104,16 @@ class Service:
         """Stops every part, the prediction log last."""
         for part in self._parts:
             part.stop()
+
+    def unready(self) -> str | None:
+        """Returns in a few words why no model answers or soon none will; None where all is well.
+
+        What went wrong in detail is for those who may ask `/version`.
+        """
+        ended = [thread.name for part in self._parts for thread in part.threads if thread.has_ended]
+        if ended:
+            return f"a thread has ended, and a restart is needed: {', '.join(ended)}"
+        return "no model is loaded yet" if self.champion.model is None else None
 
 
 def tracking_uri(settings: ServiceSettings) -> str:
@@ -99,10 +130,18 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        watching = asyncio.create_task(watch_loop(service.measures))
         yield
+        watching.cancel()
         service.stop()
 
-    app = FastAPI(title="degre_pipeline reranking service", version=__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="degre_pipeline reranking service",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,  # the routes of `_add_document` ask for the token
+        redirect_slashes=False,  # a redirect would lead to whatever host the caller named
+    )
     app.state.service = service
 
     @app.exception_handler(HTTPException)
@@ -113,7 +152,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
     _add_rerank(app, service, token)
     _add_looks(app, service, token)
-    app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
+    _add_document(app, service, token)
     return app
 
 
@@ -132,8 +171,7 @@ def _add_rerank(app: FastAPI, service: Service, token: str | None) -> None:
         body = await read_body(call, settings.max_body_bytes, settings.body_seconds)
         started = time.monotonic()
         try:
-            requests = parse_body(body, settings.max_requests)
-            answered = await service.reranking.answer(requests, started)
+            answered = await service.reranking.answer(body, started)
         except ValueError as error:
             raise HTTPException(422, str(error)[:MESSAGE_LENGTH]) from None
         content = orjson.dumps(_as_answer(answered))
@@ -154,13 +192,14 @@ def _add_looks(app: FastAPI, service: Service, token: str | None) -> None:
     @app.get(
         "/health/ready",
         response_class=PlainTextResponse,
-        responses={503: {"description": "No model has been loaded yet", "content": {"text/plain": {}}}},
+        responses={
+            503: {"description": "No model answers; the text says why", "content": {"text/plain": {}}}
+        },
     )
     async def ready() -> Response:
-        """Says whether a model is loaded."""
-        if service.champion.model is None:
-            return PlainTextResponse(service.champion.trouble or "no model is loaded yet", 503)
-        return PlainTextResponse("ready")
+        """Says whether a model is loaded and every thread goes on."""
+        unready = service.unready()
+        return PlainTextResponse(unready or "ready", 503 if unready else 200)
 
     @app.get("/version", response_model=Version, responses=problems)
     async def version(call: Request) -> Version:
@@ -184,20 +223,33 @@ def _add_looks(app: FastAPI, service: Service, token: str | None) -> None:
         return PlainTextResponse(service.measures.text())
 
 
+def _add_document(app: FastAPI, service: Service, token: str | None) -> None:
+    """Adds the description of the routes, for programs and for people; it names all fields of the model."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document(call: Request) -> Response:
+        check_token(call, token)
+        return JSONResponse(_document(app, service))
+
+    @app.get("/docs", include_in_schema=False)
+    async def page(call: Request) -> Response:
+        check_token(call, token)
+        return HTMLResponse(document_page(_document(app, service)))
+
+
 def _as_answer(answered: Answered) -> dict[str, Any]:
-    version, lists, reason = answered
+    return {"model_version": answered.version, "lists": [_as_list(one) for one in answered.outcomes]}
+
+
+def _as_list(outcome: Outcome) -> dict[str, Any]:
+    ranked = outcome.ranked
     return {
-        "model_version": version,
-        "lists": [
-            {
-                "request_id": one.request_id,
-                "item_ids": one.item_ids,
-                "candidate_indices": one.candidate_indices,
-                "probabilities": one.probabilities,
-                "fallback": reason,
-            }
-            for one in lists
-        ],
+        "request_id": ranked.request_id,
+        "item_ids": ranked.item_ids,
+        "candidate_indices": ranked.candidate_indices,
+        "probabilities": ranked.probabilities,
+        "fallback": outcome.fallback,
+        "error": outcome.error,
     }
 
 

@@ -1,115 +1,114 @@
 """Decodes what waits together, in one thread beside the one that talks to clients."""
 
 import asyncio
-import queue
-import threading
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from degre_pipeline.service.fair_queue import FairQueue, fail, resolve
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
 
-MOST_TOGETHER = 32
-"""Requests decoded together; more would keep the first ones waiting."""
+logger = logging.getLogger(__name__)
+
+MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 1024
+"""Requests and, padded to the longest, candidates decoded together; more would keep those behind waiting."""
 Observer = Callable[[LoadedModel, Sequence[Request], Sequence[RankedList]], None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Requests of one call, checked for one model, and who waits for them until when (monotonic seconds)."""
+    """A request, checked for one model, and who waits for its list until when (monotonic seconds)."""
 
     model: LoadedModel
-    requests: Sequence[Request]
+    request: Request
     expires: float
-    answer: "asyncio.Future[Sequence[RankedList]]"
+    answer: "asyncio.Future[RankedList]"
     loop: asyncio.AbstractEventLoop
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits."""
+        return not self.answer.cancelled() and self.expires > time.monotonic()
 
 
 class Batcher:
-    """Answers jobs with the model that each was checked for.
+    """Answers jobs with the model that each was checked for, those of each call in turn.
 
     Args:
         measures: Where batch sizes are noted.
-        observe: Called with every decoded batch, in the decoding thread.
+        observe: Called with every decoded batch, in the decoding thread; what it raises is logged.
     """
 
     def __init__(self, measures: Measures, observe: Observer) -> None:
-        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting: FairQueue[Job] = FairQueue()
         self._measures, self._observe = measures, observe
-        self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
+        self._thread = Repeating("decode", self._step, measures)
 
     def start(self) -> None:
         """Begins to decode."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops after what is being decoded."""
-        self._waiting.put(None)
+        """Stops after what waits."""
+        self._waiting.close()
 
-    async def rank(
-        self, model: LoadedModel, requests: Sequence[Request], expires: float
-    ) -> Sequence[RankedList]:
-        """Returns the lists of checked requests.
+    @property
+    def threads(self) -> Sequence[Repeating]:
+        """The thread that must go on."""
+        return [self._thread]
 
-        Raises:
-            TimeoutError: If they are not there in time.
-            Exception: What the model raised.
-        """
+    def rank(
+        self, call: object, model: LoadedModel, requests: Iterable[Request], expires: float
+    ) -> "list[asyncio.Future[RankedList]]":
+        """Returns, for every checked request of a call, its list to come, or what the model raised."""
         loop = asyncio.get_running_loop()
-        job = Job(model, requests, expires, loop.create_future(), loop)
-        self._waiting.put(job)
-        return await asyncio.wait_for(job.answer, expires - time.monotonic())
+        jobs = [Job(model, request, expires, loop.create_future(), loop) for request in requests]
+        self._waiting.put(call, jobs)
+        return [job.answer for job in jobs]
 
-    def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            jobs = [first, *self._others(len(first.requests))]
-            in_time = [job for job in jobs if job.expires > time.monotonic()]
-            for _, group in groupby(in_time, lambda job: id(job.model)):
-                self._answer(list(group))
-
-    def _others(self, taken: int) -> Iterator[Job]:
-        """Yields what waits besides, as long as it fits."""
-        while taken < MOST_TOGETHER:
-            try:
-                job = self._waiting.get_nowait()
-            except queue.Empty:
-                return
-            if job is None:
-                self._waiting.put(None)
-                return
-            taken += len(job.requests)
-            yield job
+    def _step(self) -> bool:
+        jobs = self._waiting.take(_fits)
+        wanted = [job for job in jobs if job.is_wanted]
+        for _, group in groupby(wanted, lambda job: id(job.model)):
+            self._answer(list(group))
+        return bool(jobs)
 
     def _answer(self, jobs: Sequence[Job]) -> None:
         """Answers jobs of one model; if they fail together, each for itself."""
-        model = jobs[0].model
-        requests = [request for job in jobs for request in job.requests]
+        model, requests = jobs[0].model, [job.request for job in jobs]
         try:
             ranked = model.reranker.rank_checked(requests)
         except Exception as error:
             if len(jobs) > 1:
                 for job in jobs:
                     self._answer([job])
-                return
-            jobs[0].loop.call_soon_threadsafe(_fail, jobs[0].answer, error)
+            else:
+                jobs[0].loop.call_soon_threadsafe(fail, jobs[0].answer, error)
             return
-        self._measures.batches.observe(len(requests))
-        lists = iter(ranked)
-        answers = [(job.answer, [next(lists) for _ in job.requests]) for job in jobs]
-        jobs[0].loop.call_soon_threadsafe(_resolve, answers)
-        self._observe(model, requests, ranked)
+        jobs[0].loop.call_soon_threadsafe(_resolve, [job.answer for job in jobs], ranked)
+        self._note(model, requests, ranked)
+
+    def _note(self, model: LoadedModel, requests: Sequence[Request], ranked: Sequence[RankedList]) -> None:
+        """Lets the batch be observed; the answers have gone, and no fault of an observer ends the thread."""
+        try:
+            self._measures.batches.observe(len(requests))
+            self._observe(model, requests, ranked)
+        except Exception:
+            self._measures.failed_steps.labels("observe").inc()
+            logger.exception("a batch of version %s could not be observed", model.version)
 
 
-def _resolve(answers: Iterable[tuple["asyncio.Future[Sequence[RankedList]]", Sequence[RankedList]]]) -> None:
-    for future, lists in answers:
-        if not future.done():
-            future.set_result(lists)
+def _fits(taken: Sequence[Job], job: Job) -> bool:
+    longest = max(len(one.request.candidates) for one in [*taken, job])
+    return len(taken) < MOST_TOGETHER and (len(taken) + 1) * longest <= MOST_CANDIDATES_TOGETHER
 
 
-def _fail(future: "asyncio.Future[Sequence[RankedList]]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _resolve(futures: "Sequence[asyncio.Future[RankedList]]", ranked: Sequence[RankedList]) -> None:
+    for future, found in zip(futures, ranked, strict=True):
+        resolve(future, found)

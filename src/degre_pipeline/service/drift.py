@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.serving.request_schema import Request, is_required
+from degre_pipeline.serving.request_schema import Request
 
 MEMORY = 20_000.0
 """About so many candidates count; older ones fade out."""
@@ -25,16 +25,18 @@ class ScoreDrift:
     """
 
     def __init__(self, space: FeatureSpace) -> None:
-        fields = [field for field in space.fields if is_required(field)]
+        fields = [field for field in space.fields if field.group == "score" and field.kind == "numeric"]
         self._edges = {field.name: np.asarray(space.edges[field.name]) for field in fields}
         self._counts = {name: np.zeros(len(edges) + 1) for name, edges in self._edges.items()}
         self._lock = threading.Lock()
 
     def add(self, requests: Sequence[Request]) -> None:
-        """Counts the scores of checked requests."""
+        """Counts the scores of checked requests; a missing one is left out."""
+        candidates = [candidate for request in requests for candidate in request.candidates]
         for name, edges in self._edges.items():
-            scores = [candidate[name] for request in requests for candidate in request.candidates]
-            buckets = np.searchsorted(edges, np.asarray(scores, dtype=np.float64), side="right")
+            given = np.asarray([candidate.get(name) for candidate in candidates], dtype=np.float64)
+            scores = given[~np.isnan(given)]
+            buckets = np.searchsorted(edges, scores, side="right")
             found = np.bincount(buckets, minlength=len(edges) + 1)
             with self._lock:
                 kept = math.exp(-len(scores) / MEMORY)

@@ -4,15 +4,20 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from degre_pipeline.service.loading import LoadedModel, load_quickly, load_with
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.model_source import FetchedModel, ModelSource, says_there_is_none
+from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.settings import ServiceSettings
+from degre_pipeline.service.threads import Repeating, TimeLimited
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS, FETCH_SECONDS = 30.0, 600.0
+"""How long MLflow may take to say which version it is, and to hand its files over."""
 RETRY_SECONDS = 60.0
 """After so long a version that could not be loaded is tried again."""
 
@@ -44,7 +49,8 @@ class Follower:
         self._measures, self._on_switch = measures, on_switch
         self._refused: tuple[str, float] = ("", 0.0)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=f"follow-{alias}", daemon=True)
+        self._thread = Repeating(f"follow-{alias}", self._step, measures)
+        self._look_up, self._fetch = TimeLimited(LOOK_SECONDS), TimeLimited(FETCH_SECONDS)
 
     def start(self) -> None:
         """Begins to follow."""
@@ -54,40 +60,51 @@ class Follower:
         """Stops following; the model stays."""
         self._stopped.set()
 
-    def _follow(self) -> None:
-        while not self._stopped.is_set():
-            self.look()
-            self._stopped.wait(self._settings.poll_seconds)
+    @property
+    def threads(self) -> Sequence[Repeating]:
+        """The thread that must go on."""
+        return [self._thread]
+
+    def _step(self) -> bool:
+        self.look()
+        return not self._stopped.wait(self._settings.poll_seconds)
 
     def look(self) -> None:
         """Looks the alias up once and loads the version it points at if that is another one."""
         try:
-            version = self._source.version_of(self._alias)
+            version = self._look_up.call(partial(self._source.version_of, self._alias))
         except Exception as error:
             self._measures.registry_errors.inc()
             self._note(f"alias {self._alias!r} could not be looked up: {error}")
             if self.model is None and not says_there_is_none(error):
                 self._take_remembered()
             return
+        self._measures.last_look.labels(self._alias).set_to_current_time()
         if self.model is not None and self.model.version == version:
             self.trouble = None
             return
         refused, when = self._refused
-        if version == refused and time.monotonic() - when < RETRY_SECONDS:
-            return
+        if version != refused or time.monotonic() - when >= RETRY_SECONDS:
+            self._take(version)
+
+    def _take(self, version: str) -> None:
+        """Fetches a version and switches to it; where that fails, the last good one goes on or begins."""
         try:
-            fetched = self._source.fetch(version)
-            self._switch(load_quickly(fetched, self._settings.runner))
-            self._source.remember(self._alias, fetched)
+            fetched = self._fetch.call(partial(self._source.fetch, version))
+            model = load_quickly(fetched, self._settings.runner)
+            self._switch(model)
+            self._source.remember(self._alias, fetched, model.example.list_length)
         except Exception as error:
             self._refused = version, time.monotonic()
             self._measures.load_failures.inc()
             self._note(f"version {version} was refused: {error}")
+            if self.model is None:
+                self._take_remembered()
             return
         self._improve(fetched)
 
     def _take_remembered(self) -> None:
-        """Starts from the version that worked last, where MLflow does not answer."""
+        """Starts from the version that worked last, where another cannot be had or is refused."""
         trouble = self.trouble
         try:
             fetched = self._source.remembered(self._alias)
@@ -100,6 +117,7 @@ class Follower:
     def _switch(self, model: LoadedModel) -> None:
         self.model, self.trouble = model, None
         self._on_switch(model)
+        gc.collect()  # or what is garbage now would be kept for ever
         gc.freeze()  # full collections need not look through all that MLflow and torch keep
         logger.info("%s is version %s in %s", self._alias, model.version, model.runner)
 
@@ -120,6 +138,7 @@ class Follower:
         threading.Thread(target=compile_and_switch, name="compile", daemon=True).start()
 
     def _note(self, trouble: str) -> None:
+        trouble = without_secrets(trouble)
         if trouble != self.trouble:
             logger.warning("%s", trouble)
         self.trouble = trouble

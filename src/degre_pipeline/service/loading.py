@@ -9,10 +9,11 @@ from typing import Literal
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.service.model_source import FetchedModel
 from degre_pipeline.serving.prepare import prepare
+from degre_pipeline.serving.ranking_model import RankingModel, load_ranking_model
 from degre_pipeline.serving.request_schema import RequestSchema
 from degre_pipeline.serving.reranking_model import Reranker
 from degre_pipeline.serving.runners import RUNNERS, RunnerName, build_runner
-from degre_pipeline.serving.served_files import EXAMPLE, FEATURE_SPACE, PROGRAM
+from degre_pipeline.serving.served_files import EXAMPLE, FEATURE_SPACE, PROGRAM, RANKING_FILES
 from degre_pipeline.serving.stored_example import StoredExample
 
 logger = logging.getLogger(__name__)
@@ -68,9 +69,15 @@ def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
         prepare("onnxruntime", program, prepared, example.usual_candidates)
     prepare(name, program, prepared, example.usual_candidates)
     runner = build_runner(name, program, prepared, example.usual_candidates)
-    reranker = Reranker(runner, space)
+    reranker = Reranker(runner, space, ranking=_ranking_model(fetched.folder))
     example.check(reranker)
-    return LoadedModel(fetched.version, name, reranker, RequestSchema.of(space), space, example)
+    return LoadedModel(fetched.version, name, reranker, reranker.schema, space, example)
+
+
+def _ranking_model(folder: Path) -> RankingModel | None:
+    """Returns what scores candidates that come without a score, where the model has it."""
+    program, space = (folder / name for name in RANKING_FILES)
+    return load_ranking_model(program, space) if program.is_file() else None
 
 
 def _prepared(fetched: FetchedModel) -> Path:

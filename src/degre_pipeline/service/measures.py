@@ -24,7 +24,7 @@ class Measures:
         )
         self.answers = Counter("degre_answers", "Answers by HTTP status", ["status"], registry=all_)
         self.fallbacks = Counter(
-            "degre_fallbacks", "Requests answered in the incoming order", ["reason"], registry=all_
+            "degre_fallbacks", "Requests answered without the model", ["reason"], registry=all_
         )
         self.model_version = Gauge("degre_model_version", "Version that serves; 0 is none", registry=all_)
         self.model_info = Gauge(
@@ -43,6 +43,29 @@ class Measures:
         self.registry_errors = Counter("degre_registry_errors", "Failed look-ups of an alias", registry=all_)
         self.shadow = Counter(
             "degre_shadow_lists", "Lists of the shadow against the answer", ["compared"], registry=all_
+        )
+        self.refused_requests = Counter(
+            "degre_refused_requests", "Requests refused in a call whose others were answered", registry=all_
+        )
+        self.unknown_keys = Counter(
+            "degre_unknown_keys", "Keys that are no field of the model, by part", ["part"], registry=all_
+        )
+        self.refused_connections = Counter(
+            "degre_refused_connections",
+            "Connections refused before a request: 408 slow or 431 large header, 503 too many connections",
+            ["status"],
+            registry=all_,
+        )
+        self.loop_lag = Gauge(
+            "degre_loop_lag_seconds",
+            "How late the thread that talks to clients was at most in the last ten seconds",
+            registry=all_,
+        )
+        self.last_look = Gauge(
+            "degre_last_look_timestamp_seconds", "When an alias was last looked up", ["alias"], registry=all_
+        )
+        self.failed_steps = Counter(
+            "degre_failed_steps", "Steps of a thread that failed; it went on", ["thread"], registry=all_
         )
         self.dropped = Counter("degre_dropped", "What was dropped under load", ["what"], registry=all_)
 

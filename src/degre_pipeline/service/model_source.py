@@ -8,12 +8,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import mlflow
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
-from degre_pipeline.serving.served_files import DIGESTS_TAG, FILES, check_digests, digests_of
+from degre_pipeline.service.cache_folder import ARRIVING
+from degre_pipeline.serving.served_files import DIGESTS_TAG, check_digests, digests_of, files_of
 
 LOGGED = "models:/"
 """A version made of a logged model has its id as its source."""
@@ -44,7 +46,7 @@ class ModelSource:
     Args:
         tracking_uri: Of MLflow.
         name: Of the registered model.
-        cache: Folder for fetched models.
+        cache: Folder for fetched models, which is there.
     """
 
     def __init__(self, tracking_uri: str, name: str, cache: Path) -> None:
@@ -67,10 +69,9 @@ class ModelSource:
         if not source.startswith(LOGGED):
             raise ValueError(f"version {version} of {self._name} comes from {source!r}; allowed: {LOGGED}…")
         logged = self._client.get_logged_model(source.removeprefix(LOGGED))
-        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        arriving = Path(mkdtemp(dir=self._cache, prefix=".arriving-"))
+        arriving = Path(mkdtemp(dir=self._cache, prefix=ARRIVING))
         try:
-            for name in FILES:
+            for name in files_of(logged.tags):
                 uri = f"{logged.artifact_location}/artifacts/{name}"
                 download_artifacts(artifact_uri=uri, dst_path=str(arriving), tracking_uri=self._uri)
             folder = self._cache / check_digests(arriving, logged.tags)
@@ -82,10 +83,11 @@ class ModelSource:
         check_digests(folder, logged.tags)
         return FetchedModel(version, folder)
 
-    def remember(self, alias: str, fetched: FetchedModel) -> None:
-        """Notes the version that an alias points at and that works, for a start without MLflow."""
+    def remember(self, alias: str, fetched: FetchedModel, list_length: int) -> None:
+        """Notes the version that an alias points at and that works, for a start where it cannot be had."""
         note = {
             "version": fetched.version,
+            "list_length": list_length,
             "folder": fetched.folder.name,
             "sha256": digests_of(fetched.folder),
         }
@@ -96,13 +98,26 @@ class ModelSource:
 
     def remembered(self, alias: str) -> FetchedModel | None:
         """Returns the version that `remember` noted last, if its files are still whole."""
-        file = self._remembered(alias)
-        if not file.exists():
+        note = self._note(alias)
+        if note is None:
             return None
-        note = json.loads(file.read_text("utf-8"))
         folder = self._cache / Path(note["folder"]).name
         check_digests(folder, {DIGESTS_TAG: note["sha256"]})
         return FetchedModel(note["version"], folder)
+
+    def remembered_list_length(self, alias: str) -> int | None:
+        """Returns the length of the lists of the version that `remember` noted last, where that is known."""
+        try:
+            return int((self._note(alias) or {})["list_length"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note(self, alias: str) -> dict[str, Any] | None:
+        file = self._remembered(alias)
+        if not file.exists():
+            return None
+        note: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        return note
 
     def _remembered(self, alias: str) -> Path:
         """Returns the file of the note; two models or aliases do not share one."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.reranking_model import RankedList
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class PredictionLog:
         self._folder, self._seconds, self._measures = folder, seconds, measures
         self._rows: queue.Queue[dict[str, Any]] = queue.Queue(MOST_WAITING)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
+        self._thread = Repeating("prediction-log", self._step, measures)
 
     def start(self) -> None:
         """Begins to write."""
@@ -61,7 +62,7 @@ class PredictionLog:
     def stop(self) -> None:
         """Writes what waits and stops."""
         self._stopped.set()
-        self._thread.join(timeout=10)
+        self._thread.join(10)
 
     def add(
         self,
@@ -89,10 +90,15 @@ class PredictionLog:
             except queue.Full:
                 self._measures.dropped.labels("log").inc()
 
-    def _work(self) -> None:
-        while not self._stopped.wait(self._seconds):
-            self._write(list(self._waiting()))
+    @property
+    def threads(self) -> Sequence[Repeating]:
+        """The thread that must go on."""
+        return [self._thread]
+
+    def _step(self) -> bool:
+        has_stopped = self._stopped.wait(self._seconds)
         self._write(list(self._waiting()))
+        return not has_stopped
 
     def _waiting(self) -> Iterator[dict[str, Any]]:
         while True:

@@ -181,7 +181,7 @@ def _wait_until_ready(
             continue
         if status == http.client.OK:
             return
-        said = answer.decode(errors="replace")
+        said = client.version()["trouble"] or answer.decode(errors="replace")
         if _is_final(said):
             break
         time.sleep(_PAUSE_SECONDS)

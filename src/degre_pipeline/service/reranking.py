@@ -1,25 +1,50 @@
-"""Answers requests: by the model in time, else in the incoming order."""
+"""Answers requests: by the model in time, else by the ranking score or in the incoming order."""
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
-from dataclasses import replace
-from uuid import uuid4
+from dataclasses import dataclass
+from functools import partial
 
 from degre_pipeline.service.batching import Batcher
+from degre_pipeline.service.checking import Checked, Checker, Chunk
 from degre_pipeline.service.drift import ScoreDrift
+from degre_pipeline.service.fair_queue import FairThread
+from degre_pipeline.service.fallback import fallback_list
 from degre_pipeline.service.follower import Follower
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.prediction_log import PredictionLog
-from degre_pipeline.service.schema import FallbackReason, check_sizes
+from degre_pipeline.service.schema import FallbackReason, Refused
 from degre_pipeline.service.shadow import Shadow
-from degre_pipeline.serving.program import MOST_CANDIDATES
-from degre_pipeline.serving.request_schema import ITEM_ID, Request
+from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
 
 logger = logging.getLogger(__name__)
 
-Answered = tuple[str | None, Sequence[RankedList], FallbackReason | None]
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request.
+
+    Attributes:
+        ranked: Its list; empty if it was refused.
+        fallback: Why the list is not the model's.
+        error: Why it was refused.
+    """
+
+    ranked: RankedList
+    fallback: FallbackReason | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of the requests of a call, in their order, and the version that answered."""
+
+    version: str | None
+    outcomes: Sequence[Outcome]
 
 
 class Reranking:
@@ -27,8 +52,10 @@ class Reranking:
 
     Args:
         champion: Holds the model.
+        checker: Reads and checks bodies.
         measures: Where everything is counted.
-        deadline_ms: After this time the incoming order is the answer.
+        deadline_ms: After this time a fallback is the answer.
+        first_list_length: Items of a fallback before a model is loaded; None for all candidates.
         log: The prediction log, if there is one.
         shadow: The shadow, if there is one.
     """
@@ -36,55 +63,95 @@ class Reranking:
     def __init__(
         self,
         champion: Follower,
+        checker: Checker,
         measures: Measures,
         *,
         deadline_ms: float,
+        first_list_length: int | None,
         log: PredictionLog | None,
         shadow: Shadow | None,
     ) -> None:
-        self._champion, self._measures, self._deadline = champion, measures, deadline_ms / 1000
+        self._champion, self._checker, self._measures = champion, checker, measures
+        self._deadline, self._first_list_length = deadline_ms / 1000, first_list_length
         self._log, self._shadow = log, shadow
         self._drift: tuple[str, ScoreDrift] | None = None
+        self.checks = FairThread("check", measures)
         self.batcher = Batcher(measures, self._observe)
 
-    async def answer(self, requests: Sequence[Request], started: float) -> Answered:
-        """Returns the version, the lists and, if they are not the model's, why.
+    async def answer(self, body: bytes, started: float) -> Answered:
+        """Returns what became of the requests of a body; waiting counts towards the deadline.
 
         Args:
-            requests: Of the form of `schema`, not yet checked for the model.
-            started: When the body was there, in monotonic seconds.
-        Raises: ValueError: On the first bad request, naming what is allowed.
+            body: As it came.
+            started: When it was there, in monotonic seconds.
+        Raises: ValueError: If the body is not of the form of `schema`, or if none of its requests is allowed.
         """
-        model = self._champion.model
-        check_sizes(requests, model.example.most_candidates if model else MOST_CANDIDATES)
-        if model is not None:
-            for position, request in enumerate(requests):
-                model.schema.check(request, position)
-        named = [r if r.request_id is not None else replace(r, request_id=uuid4().hex) for r in requests]
-        lists, reason = await self._lists(model, named, started + self._deadline)
+        call, model, expires = object(), self._champion.model, started + self._deadline
+        begun = await self.checks.run(call, partial(self._checker.begin, body, model))
+        chunks = await asyncio.gather(
+            self._outcomes(call, model, begun.checked, expires),
+            *(self._later(call, model, chunk, expires) for chunk in begun.waiting),
+        )
+        outcomes = [outcome for chunk in chunks for outcome in chunk]
+        refused = [outcome.error for outcome in outcomes if outcome.error is not None]
+        if len(refused) == len(outcomes):
+            raise ValueError(refused[0])
         version = None if model is None else model.version
-        if reason is not None:
-            self._measures.fallbacks.labels(reason).inc(len(named))
-        if self._log is not None:
-            self._log.add(lists, version=version, fallback=reason)
-        if self._shadow is not None and reason is None:
-            self._shadow.sample(named, lists)
-        return version, lists, reason
+        self._count(version, outcomes)
+        return Answered(version, outcomes)
 
-    async def _lists(
-        self, model: LoadedModel | None, requests: Sequence[Request], expires: float
-    ) -> tuple[Sequence[RankedList], FallbackReason | None]:
-        if model is None:
-            return [incoming_order(request, None) for request in requests], "no_model"
-        reason: FallbackReason = "deadline"
+    async def _later(
+        self, call: object, model: LoadedModel | None, chunk: Chunk, expires: float
+    ) -> list[Outcome]:
+        """Returns the outcomes of requests that are still to be checked."""
+        check = self.checks.run(call, partial(self._checker.check, chunk, model))
         try:
-            return await self.batcher.rank(model, requests, expires), None
+            checked = await asyncio.wait_for(check, expires - time.monotonic())
         except TimeoutError:
-            pass
-        except Exception:
-            logger.exception("version %s failed; the incoming order is the answer", model.version)
-            reason = "error"
-        return [incoming_order(request, model.example.list_length) for request in requests], reason
+            checked = chunk.unchecked()
+        return await self._outcomes(call, model, checked, expires)
+
+    async def _outcomes(
+        self, call: object, model: LoadedModel | None, checked: Sequence[Checked], expires: float
+    ) -> list[Outcome]:
+        if model is None:
+            return [_without_the_model(one, self._first_list_length, "no_model") for one in checked]
+        length = model.example.list_length
+        ready = [one for one in checked if isinstance(one.scored, Request)]
+        futures = self.batcher.rank(call, model, [one.scored for one in ready if one.scored], expires)
+        if futures:
+            await asyncio.wait(futures, timeout=max(0.0, expires - time.monotonic()))
+        lists = dict(zip(map(id, ready), futures, strict=True))
+        return [self._outcome(one, lists.get(id(one)), length, model) for one in checked]
+
+    def _outcome(
+        self,
+        checked: Checked,
+        future: "asyncio.Future[RankedList] | None",
+        length: int | None,
+        model: LoadedModel,
+    ) -> Outcome:
+        if future is None or not future.done():
+            if future is not None:
+                future.cancel()
+            return _without_the_model(checked, length, "deadline")
+        error = future.exception()
+        if error is None:
+            if self._shadow is not None and isinstance(checked.request, Request):
+                self._shadow.sample([checked.request], [future.result()])
+            return Outcome(future.result())
+        logger.error("version %s failed; a fallback is the answer", model.version, exc_info=error)
+        return _without_the_model(checked, length, "error")
+
+    def _count(self, version: str | None, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                self._measures.refused_requests.inc()
+                continue
+            if outcome.fallback is not None:
+                self._measures.fallbacks.labels(outcome.fallback).inc()
+            if self._log is not None:
+                self._log.add([outcome.ranked], version=version, fallback=outcome.fallback)
 
     def _observe(self, model: LoadedModel, requests: Sequence[Request], ranked: Sequence[RankedList]) -> None:
         if self._drift is None or self._drift[0] != model.version:
@@ -100,8 +167,8 @@ class Reranking:
                 self._measures.score_drift.labels(name).set(index)
 
 
-def incoming_order(request: Request, list_length: int | None) -> RankedList:
-    """Returns the first candidates as they came, as many as a list holds; without probabilities."""
-    indices = tuple(range(len(request.candidates)))[:list_length]
-    item_ids = tuple(request.candidates[index][ITEM_ID] for index in indices)
-    return RankedList(request.request_id, item_ids, indices, ())
+def _without_the_model(checked: Checked, length: int | None, reason: FallbackReason) -> Outcome:
+    """Returns the fallback of a request, or the error of one that was refused."""
+    if isinstance(checked.request, Refused):
+        return Outcome(RankedList(checked.request.request_id, (), (), ()), error=checked.request.error)
+    return Outcome(fallback_list(checked.request, checked.scored, length), reason)

@@ -1,24 +1,24 @@
 """What goes over the wire: the form of bodies and answers, whatever the model, and a model's own fields."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Required
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     StrictBool,
     StrictStr,
-    Tag,
     TypeAdapter,
     ValidationError,
     with_config,
 )
+from pydantic_core import from_json
 from typing_extensions import TypedDict  # pydantic takes none from `typing` before Python 3.12
 
 from degre_pipeline.reranker.schema import Field as FeatureField
-from degre_pipeline.serving.request_schema import ITEM_ID, Request, RequestSchema, is_required
+from degre_pipeline.serving.request_schema import ITEM_ID, Request, RequestSchema
 
 LARGEST = 2**63 - 1
 Integer = Annotated[int, Field(strict=True, ge=-LARGEST - 1, le=LARGEST)]
@@ -54,14 +54,17 @@ class ManyRequests(TypedDict):
     requests: Annotated[list[OneRequest], Field(min_length=1)]
 
 
-def _form(body: Any) -> str:
-    return "many" if isinstance(body, Mapping) and "requests" in body else "one"
+@with_config(ConfigDict(extra="forbid"))
+class _Several(TypedDict):
+    """The same before the requests are looked at, each by itself."""
+
+    requests: Annotated[list[Any], Field(min_length=1)]
 
 
-Body = Annotated[
-    Annotated[OneRequest, Tag("one")] | Annotated[ManyRequests, Tag("many")], Discriminator(_form)
-]
-_BODY: TypeAdapter[Any] = TypeAdapter(Body)
+_BODY: TypeAdapter[Any] = TypeAdapter(OneRequest | ManyRequests)
+_ONE: TypeAdapter[Any] = TypeAdapter(OneRequest)
+_MANY: TypeAdapter[Any] = TypeAdapter(_Several)
+_ID: TypeAdapter[Any] = TypeAdapter(Id)
 
 
 class AnsweredList(BaseModel):
@@ -69,17 +72,19 @@ class AnsweredList(BaseModel):
 
     Attributes:
         request_id: As in the request, or made up where it had none.
-        item_ids: Items in the order to show them.
+        item_ids: Items in the order to show them; empty if the request was refused.
         candidate_indices: Their places among the candidates.
         probabilities: Of each item at its slot among those not yet chosen; empty in a fallback.
-        fallback: Why the list is the incoming order; null for a list of the model's.
+        fallback: Why the list is not the model's; null for a list of the model's.
+        error: Why the request was refused, and what is allowed; null otherwise.
     """
 
-    request_id: int | str
+    request_id: int | str | None
     item_ids: list[int | str]
     candidate_indices: list[int]
     probabilities: list[float]
     fallback: FallbackReason | None
+    error: str | None
 
 
 class Answer(BaseModel):
@@ -114,37 +119,84 @@ class BadBodyError(ValueError):
     """A body that is not what the service takes; the message says where and what is allowed."""
 
 
-def parse_body(body: bytes, most_requests: int) -> list[Request]:
-    """Returns the requests of a body.
+@dataclass(frozen=True)
+class Refused:
+    """A request that is not what the service takes, and why."""
 
+    request_id: int | str | None
+    error: str
+
+
+def parse_body(body: bytes, most_requests: int, most_candidates: int) -> list[Request | Refused]:
+    """Returns the requests of a body; of several, one that is not of the form takes no other with it.
+
+    Args:
+        body: As it came.
+        most_requests: Allowed in one body.
+        most_candidates: Allowed in one body, those of all requests together.
     Raises: BadBodyError: If it is no JSON, or not of the form, naming the first fault.
     """
     try:
-        parsed = _BODY.validate_json(body)
-    except ValidationError as error:
-        raise BadBodyError(_first_fault(error)) from None
-    records = parsed.get("requests", [parsed])
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadBodyError(f"body: {error}"[:MESSAGE_LENGTH]) from None
+    if not isinstance(content, Mapping) or "requests" not in content:
+        return [_request(_validated(_ONE, content))]
+    records = _validated(_MANY, content)["requests"]
     if len(records) > most_requests:
         raise BadBodyError(f"there are {len(records)} requests; allowed: {most_requests} at most in one call")
-    return [
-        Request(
-            record["candidates"], record.get("user", {}), record.get("context", {}), record.get("request_id")
+    candidates = sum(map(_candidates, records))
+    if candidates > most_candidates:
+        raise BadBodyError(
+            f"there are {candidates} candidates; allowed: {most_candidates} at most in one call"
         )
-        for record in records
-    ]
+    return [_request_or_refused(record, place) for place, record in enumerate(records)]
 
 
-def check_sizes(requests: Sequence[Request], most_candidates: int) -> None:
+def check_sizes(request: Request, position: int, most_candidates: int) -> None:
     """Raises BadBodyError for a request with more candidates than the model takes, or an item twice."""
-    for position, request in enumerate(requests):
-        where = f"request {position if request.request_id is None else request.request_id!r}"
-        if len(request.candidates) > most_candidates:
-            raise BadBodyError(
-                f"{where}: there are {len(request.candidates)} candidates; allowed: 1 to {most_candidates}"
-            )
-        ids = [candidate[ITEM_ID] for candidate in request.candidates]
-        if len(set(ids)) < len(ids):
-            raise BadBodyError(f"{where}: an {ITEM_ID} occurs twice; allowed: every item once")
+    where = f"request {position if request.request_id is None else request.request_id!r}"
+    if len(request.candidates) > most_candidates:
+        raise BadBodyError(
+            f"{where}: there are {len(request.candidates)} candidates; allowed: 1 to {most_candidates}"
+        )
+    ids = [candidate[ITEM_ID] for candidate in request.candidates]
+    if len(set(ids)) < len(ids):
+        raise BadBodyError(f"{where}: an {ITEM_ID} occurs twice; allowed: every item once")
+
+
+def _candidates(record: Any) -> int:
+    given = record.get("candidates") if isinstance(record, Mapping) else None
+    return len(given) if isinstance(given, list) else 0
+
+
+def _request(record: Mapping[str, Any]) -> Request:
+    return Request(
+        record["candidates"], record.get("user", {}), record.get("context", {}), record.get("request_id")
+    )
+
+
+def _request_or_refused(record: Any, place: int) -> Request | Refused:
+    try:
+        return _request(_validated(_ONE, record, ("requests", place)))
+    except BadBodyError as error:
+        given = record.get("request_id") if isinstance(record, Mapping) else None
+        return Refused(given if _is_id(given) else None, str(error))
+
+
+def _is_id(value: Any) -> bool:
+    try:
+        _ID.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _validated(form: TypeAdapter[Any], content: Any, place: tuple[str | int, ...] = ()) -> Any:
+    try:
+        return form.validate_python(content)
+    except ValidationError as error:
+        raise BadBodyError(_first_fault(error, place)) from None
 
 
 def body_schema(schema: RequestSchema | None, most_candidates: int, most_requests: int) -> dict[str, Any]:
@@ -152,9 +204,9 @@ def body_schema(schema: RequestSchema | None, most_candidates: int, most_request
     generic = _BODY.json_schema(ref_template="#/components/schemas/{model}")["$defs"]
     request, candidate = generic["OneRequest"], generic["Candidate"]
     if schema is not None:
-        request["properties"]["user"] = _part_schema(schema.user)
-        request["properties"]["context"] = _part_schema(schema.context)
-        own = _part_schema(schema.candidate)
+        request["properties"]["user"] = _part_schema(schema, schema.user)
+        request["properties"]["context"] = _part_schema(schema, schema.context)
+        own = _part_schema(schema, schema.candidate)
         item_id = {ITEM_ID: candidate["properties"][ITEM_ID]}
         candidate |= own | {
             "properties": own["properties"] | item_id,
@@ -165,24 +217,26 @@ def body_schema(schema: RequestSchema | None, most_candidates: int, most_request
     return dict(generic)
 
 
-def _part_schema(fields: Sequence[FeatureField]) -> dict[str, Any]:
+def _part_schema(schema: RequestSchema, fields: Sequence[FeatureField]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {field.name: _field_schema(field) for field in fields},
-        "required": [field.name for field in fields if is_required(field)],
-        "additionalProperties": False,
+        "properties": {field.name: _field_schema(field, schema.requires(field)) for field in fields},
+        "required": [field.name for field in fields if schema.requires(field)],
+        "additionalProperties": {
+            "anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]
+        },
     }
 
 
-def _field_schema(field: FeatureField) -> dict[str, Any]:
-    if is_required(field):
+def _field_schema(field: FeatureField, required: bool) -> dict[str, Any]:
+    if required:
         return {"type": "number"}
     kinds = {"numeric": ["number"], "tags": ["string"], "categorical": ["string", "number", "boolean"]}
     return {"anyOf": [{"type": kind} for kind in [*kinds[field.kind], "null"]]}
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, place: tuple[str | int, ...]) -> str:
     fault = error.errors(include_url=False, include_context=False)[0]
-    path = [str(step) for step in fault["loc"] if step not in ("one", "many")]
+    path = [str(step) for step in (*place, *fault["loc"])]
     given = "" if fault["type"] in ("missing", "json_invalid") else f" (given: {fault['input']!r})"
     return f"{'.'.join(path) or 'body'}: {fault['msg']}{given}"[:MESSAGE_LENGTH]

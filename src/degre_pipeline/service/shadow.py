@@ -3,12 +3,12 @@
 import logging
 import queue
 import random
-import threading
 from collections.abc import Sequence
 
 from degre_pipeline.service.follower import Follower
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.prediction_log import PredictionLog
+from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
 
@@ -39,7 +39,7 @@ class Shadow:
         self._follower, self._share, self._log = follower, share, log
         self._measures, self._chance = measures, chance
         self._waiting: queue.Queue[tuple[Request, RankedList] | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
+        self._thread = Repeating("shadow", self._step, measures)
 
     def start(self) -> None:
         """Begins to follow and to rank."""
@@ -62,15 +62,20 @@ class Shadow:
                 except queue.Full:
                     self._measures.dropped.labels("shadow").inc()
 
-    def _work(self) -> None:
-        while (pair := self._waiting.get()) is not None:
-            model = self._follower.model
-            if model is not None:
-                try:
-                    self._compare(model.version, *pair, model.reranker.rerank([pair[0]])[0])
-                except Exception as error:
-                    self._measures.shadow.labels("failed").inc()
-                    logger.warning("the shadow, version %s, failed: %s", model.version, error)
+    @property
+    def threads(self) -> Sequence[Repeating]:
+        """The threads that must go on."""
+        return [*self._follower.threads, self._thread]
+
+    def _step(self) -> bool:
+        pair, model = self._waiting.get(), self._follower.model
+        if pair is not None and model is not None:
+            try:
+                self._compare(model.version, *pair, model.reranker.rerank([pair[0]])[0])
+            except Exception as error:
+                self._measures.shadow.labels("failed").inc()
+                logger.warning("the shadow, version %s, failed: %s", model.version, error)
+        return pair is not None
 
     def _compare(self, version: str, request: Request, answered: RankedList, own: RankedList) -> None:
         if own.item_ids == answered.item_ids:

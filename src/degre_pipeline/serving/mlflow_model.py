@@ -31,13 +31,17 @@ class ServedReranker(PythonModel):
 
         from degre_pipeline.reranker.configs import TrainedWeights
         from degre_pipeline.reranker.features import FeatureSpace
+        from degre_pipeline.serving.ranking_model import load_ranking_model
         from degre_pipeline.serving.request_schema import Request
         from degre_pipeline.serving.reranking_model import build_reranker
 
         stored = {name: Path(path) for name, path in context.artifacts.items()}
         config = json.loads(stored["config"].read_text("utf-8"))
         space = FeatureSpace.from_dict(json.loads(stored["feature_space"].read_text("utf-8")))
-        self._reranker = build_reranker(TrainedWeights(load_file(stored["weights"]), config), space)
+        ranking = None
+        if "ranking_program" in stored:
+            ranking = load_ranking_model(stored["ranking_program"], stored["ranking_feature_space"])
+        self._reranker = build_reranker(TrainedWeights(load_file(stored["weights"]), config), space, ranking)
         self._request = Request
 
     def predict(

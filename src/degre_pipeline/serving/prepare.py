@@ -4,7 +4,9 @@
 """
 
 import argparse
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,10 @@ from degre_pipeline.serving.program import load_program
 from degre_pipeline.serving.runners import RunnerName, write_compiled, write_onnx
 
 TIMEOUT_SECONDS = 900
+TEMPORARY = "preparing-"
+"""Beginning of the names of folders in which something is being prepared."""
 _LOWEST_PRIORITY = 19
+_PR_SET_PDEATHSIG = 1
 
 
 def prepared_file(name: RunnerName, folder: Path, candidates: int) -> Path | None:
@@ -39,9 +44,9 @@ def prepare(name: RunnerName, program: Path, folder: Path, candidates: int) -> N
     if file is None or file.exists():
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with TemporaryDirectory(dir=folder) as temporary:
+    with TemporaryDirectory(dir=folder, prefix=TEMPORARY) as temporary:
         written = Path(temporary, file.name)
-        places = [str(program), str(written), "--candidates", str(candidates)]
+        places = [str(program), str(written), "--candidates", str(candidates), "--starter", str(os.getpid())]
         done = subprocess.run(
             [sys.executable, "-m", __name__, name, *places],
             capture_output=True,
@@ -62,8 +67,10 @@ def main() -> None:
     parser.add_argument("runner", choices=("onnxruntime", "aotinductor"))
     parser.add_argument("program", type=Path, help="the stored program")
     parser.add_argument("file", type=Path, help="what is written")
+    parser.add_argument("--starter", type=int, help="the process with whose end this one ends")
     parser.add_argument("--candidates", type=int, required=True, help="for how many a library is compiled")
     options = parser.parse_args()
+    end_with_starter(options.starter)
     os.nice(_LOWEST_PRIORITY)
     torch.set_num_threads(1)  # a compiled library runs on as many threads as compiled it
     program = load_program(options.program)
@@ -71,6 +78,14 @@ def main() -> None:
         write_onnx(program, options.file)
     else:
         write_compiled(program, options.candidates, options.file)
+
+
+def end_with_starter(starter: int | None) -> None:
+    """Makes this process end when the one that started it has ended. Only Linux knows how."""
+    if starter is not None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != starter:
+            raise SystemExit(f"process {starter} has ended")
 
 
 def _environment() -> dict[str, str]:

@@ -4,11 +4,11 @@ import threading
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from degre_pipeline.reranker.configs import TrainedWeights
-from degre_pipeline.reranker.models.builders import restore_decoding
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_ranking_model
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.serving.program_file import check_program_file
 
@@ -30,15 +30,26 @@ def export_program(trained: TrainedWeights, most_candidates: int = MOST_CANDIDAT
         trained: The generator.
         most_candidates: N_max.
     """
+    sizes = [FieldSize(**size) for size in trained.config["sizes"]]
+    return _exported(restore_decoding(trained), blank_inputs(sizes, 2, 3), most_candidates)
+
+
+def export_ranking_model(trained: TrainedWeights, most_candidates: int = MOST_CANDIDATES) -> ExportedProgram:
+    """Returns the scoring of a stored point-wise model as a program, for requests of the same sizes.
+
+    It takes index columns of requests and candidates, without a mask, and gives a logit for every candidate.
+    """
+    sizes = [FieldSize(**size) for size in trained.config["sizes"]]
+    return _exported(restore_ranking_model(trained), blank_inputs(sizes, 2, 3)[:2], most_candidates)
+
+
+def _exported(module: nn.Module, inputs: tuple[Tensor, ...], most_candidates: int) -> ExportedProgram:
+    """Returns a module as a program for any number of requests and candidates that is allowed."""
     requests = Dim("requests", min=1, max=MOST_REQUESTS)
     candidates = Dim("candidates", min=1, max=most_candidates)
-    sizes = [FieldSize(**size) for size in trained.config["sizes"]]
+    shapes = ({0: requests}, *({0: requests, 1: candidates} for _ in inputs[1:]))
     with torch.no_grad():
-        return torch.export.export(
-            restore_decoding(trained),
-            blank_inputs(sizes, 2, 3),
-            dynamic_shapes=({0: requests}, {0: requests, 1: candidates}, {0: requests, 1: candidates}),
-        )
+        return torch.export.export(module, inputs, dynamic_shapes=shapes)
 
 
 def blank_inputs(sizes: list[FieldSize], requests: int, candidates: int) -> tuple[Tensor, Tensor, Tensor]:

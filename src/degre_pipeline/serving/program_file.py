@@ -17,6 +17,8 @@ _ENTRY = re.compile(
     r"|models/model\.json|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder"
     r"|\.data/(version|serialization_id)"
 )
+MOST_JSON_BYTES = 64 * 2**20
+"""Of the graph, which takes one or two million bytes, and of each list of weights."""
 _NUMBER = r"Symbol\('s\d+', positive=True, integer=True\)|Integer\(-?\d+\)"
 _EXPRESSION = re.compile(rf"({_NUMBER}|Mul\(|Add\(|Min\(|Max\(|, |\))+")
 _OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.mul")  # mul: of sizes
@@ -35,9 +37,25 @@ def check_program_file(path: Path) -> None:
     """Raises ValueError, naming the first part that is not allowed."""
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_sizes(archive, path.stat().st_size)
             _check(archive)
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, RecursionError, AttributeError) as error:
         raise ValueError(f"{path.name} is no stored program: {error!r}") from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, file_bytes: int) -> None:
+    """Raises ValueError if reading an entry could take more memory than the file takes on the disk."""
+    for info in archive.infolist():
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            raise ValueError(f"the program's entry {info.filename!r} is compressed; allowed: stored as it is")
+        if info.filename.endswith(".json") and info.file_size > MOST_JSON_BYTES:
+            raise ValueError(
+                f"the program's entry {info.filename!r} has {info.file_size} bytes; "
+                f"allowed: {MOST_JSON_BYTES}"
+            )
+    held = sum(info.file_size for info in archive.infolist())
+    if held > file_bytes:
+        raise ValueError(f"the program's entries have {held} bytes; allowed: those of the file, {file_bytes}")
 
 
 def _check(archive: zipfile.ZipFile) -> None:

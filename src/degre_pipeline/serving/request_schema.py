@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.reranker.tokens import token
 
-ITEM_ID = "item_id"
+ITEM_ID, RANKING_SCORE = "item_id", "ranking_score"
+PARTS = ("user", "context", "candidate")
 ItemId = int | str
 
 
@@ -37,49 +38,112 @@ class Request:
 
 @dataclass(frozen=True)
 class RequestSchema:
-    """The declared fields by the part of a request that carries them."""
+    """The declared fields by the part of a request that carries them.
+
+    Attributes:
+        user, context, candidate: Fields of each part.
+        scores_itself: The model scores candidates that come without a ranking score.
+    """
 
     user: tuple[Field, ...]
     context: tuple[Field, ...]
     candidate: tuple[Field, ...]
+    scores_itself: bool = False
 
     @classmethod
-    def of(cls, space: FeatureSpace) -> RequestSchema:
+    def of(cls, space: FeatureSpace, *, scores_itself: bool = False) -> RequestSchema:
         """Returns the schema of a feature space."""
 
         def fields(*groups: str) -> tuple[Field, ...]:
             return tuple(field for field in space.fields if field.group in groups)
 
-        return cls(fields("user"), fields("context"), fields("item", "score"))
+        return cls(fields("user"), fields("context"), fields("item", "score"), scores_itself)
 
-    def check(self, request: Request, position: int) -> None:
+    def requires(self, field: Field) -> bool:
+        """Returns whether every candidate must give the field."""
+        return is_ranking_score(field) and not self.scores_itself
+
+    def check(self, request: Request, position: int, *, strict: bool = False) -> None:
         """Checks a request before it is encoded.
 
         Args:
             request: The request.
             position: Its place among the requests; names it when it has no id.
-        Raises: ValueError: On a missing or unknown key, a value of the wrong kind, a candidate that occurs
-            twice, or no candidate, naming request, candidate, field, value and what is allowed.
+            strict: Refuses keys that are no field of the model; they are left alone otherwise.
+        Raises: ValueError: On a missing key, a value of the wrong kind, a candidate that occurs twice, or no
+            candidate, naming request, candidate, field, value and what is allowed.
         """
         where = f"request {position if request.request_id is None else plain(request.request_id)!r}"
-        _check_part(f"{where}, user", request.user, self.user)
-        _check_part(f"{where}, context", request.context, self.context)
+        self._check_part(f"{where}, user", request.user, self.user, (), strict)
+        self._check_part(f"{where}, context", request.context, self.context, (), strict)
         if not isinstance(request.candidates, list | tuple | np.ndarray) or not len(request.candidates):
             raise ValueError(f"{where}: candidates is {request.candidates!r}; allowed: a list, not empty")
         first_place: dict[Any, int] = {}
         for index, candidate in enumerate(request.candidates):
-            _check_part(f"{where}, candidate {index}", candidate, self.candidate, (ITEM_ID,))
+            self._check_part(f"{where}, candidate {index}", candidate, self.candidate, (ITEM_ID,), strict)
             item_id = _checked_item_id(f"{where}, candidate {index}", plain(candidate[ITEM_ID]))
             if first_place.setdefault(item_id, index) != index:
                 raise ValueError(
                     f"{where}, candidate {index}: {ITEM_ID} is {item_id!r}, as of candidate "
                     f"{first_place[item_id]}; allowed: every item once"
                 )
+        if self.scores_itself:
+            _check_all_or_none(where, request)
+
+    def unknown_keys(self, request: Request) -> Mapping[str, Collection[str]]:
+        """Returns the keys of a checked request that the model does not read, by part."""
+        candidates: set[str] = set().union(*request.candidates)
+        given = {"user": set(request.user), "context": set(request.context), "candidate": candidates}
+        known = {name: {field.name for field in getattr(self, name)} for name in PARTS}
+        known["candidate"] |= {ITEM_ID, RANKING_SCORE} if self.scores_itself else {ITEM_ID}
+        return {name: given[name] - known[name] for name in PARTS}
+
+    def _check_part(
+        self, where: str, part: Any, fields: Sequence[Field], keys: Collection[str], strict: bool
+    ) -> None:
+        """Raises ValueError for the first key or value that is not allowed; `keys` must be there too."""
+        if not isinstance(part, Mapping):
+            raise ValueError(f"{where} is {part!r}; allowed: a mapping from field to value")
+        allowed = {*keys, *(field.name for field in fields)}
+        required = {*keys, *(field.name for field in fields if self.requires(field))}
+        unknown = sorted(set(part) - allowed, key=str) if strict else []
+        missing = sorted(required - set(part))
+        if unknown or missing:
+            raise ValueError(
+                f"{where}: unknown keys {unknown}, missing keys {missing}; allowed: {sorted(allowed)}"
+            )
+        for field in fields:
+            value = plain(part.get(field.name))
+            fault = _allowed_instead(field, value, self.requires(field))
+            if fault is not None:
+                raise ValueError(f"{where}, field {field.name!r}: value is {value!r}; allowed: {fault}")
 
 
-def is_required(field: Field) -> bool:
-    """Returns whether every request must give the field: ranking has scored every candidate."""
-    return field.group == "score" and field.kind == "numeric"
+def is_ranking_score(field: Field) -> bool:
+    """Returns whether a field is the score by which candidates were ranked: a model cannot do without it.
+
+    Any other field may be missing in training as well as when served.
+    """
+    return field.name == RANKING_SCORE and field.group == "score" and field.kind == "numeric"
+
+
+def is_missing(value: Any) -> bool:
+    """Returns whether a value stands for none: None or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def has_ranking_score(request: Request) -> bool:
+    """Returns whether a checked request came with ranking scores."""
+    return not is_missing(plain(request.candidates[0].get(RANKING_SCORE)))
+
+
+def without_ranking_score(request: Request) -> Request:
+    """Returns the request as a client sends it who has no ranking score."""
+    candidates = [
+        {name: value for name, value in candidate.items() if name != RANKING_SCORE}
+        for candidate in request.candidates
+    ]
+    return replace(request, candidates=candidates)
 
 
 def plain(value: Any) -> Any:
@@ -95,22 +159,14 @@ def plain_value(field: Field, value: Any) -> Any:
     return token(value) if field.kind == "categorical" else plain(value)
 
 
-def _check_part(where: str, part: Any, fields: Sequence[Field], keys: Collection[str] = ()) -> None:
-    """Raises ValueError for the first key or value that is not allowed; `keys` must be there too."""
-    if not isinstance(part, Mapping):
-        raise ValueError(f"{where} is {part!r}; allowed: a mapping from field to value")
-    allowed = {*keys, *(field.name for field in fields)}
-    required = {*keys, *(field.name for field in fields if is_required(field))}
-    unknown, missing = sorted(set(part) - allowed, key=str), sorted(required - set(part))
-    if unknown or missing:
+def _check_all_or_none(where: str, request: Request) -> None:
+    """Raises ValueError if some candidates have a ranking score and others none: the two have two scales."""
+    missing = [is_missing(plain(candidate.get(RANKING_SCORE))) for candidate in request.candidates]
+    if any(missing) and not all(missing):
         raise ValueError(
-            f"{where}: unknown keys {unknown}, missing keys {missing}; allowed: {sorted(allowed)}"
+            f"{where}, candidate {missing.index(True)}: {RANKING_SCORE} is missing, and other candidates "
+            "have one; allowed: one for every candidate, or for none"
         )
-    for field in fields:
-        value = plain(part.get(field.name))
-        fault = _allowed_instead(field, value)
-        if fault is not None:
-            raise ValueError(f"{where}, field {field.name!r}: value is {value!r}; allowed: {fault}")
 
 
 def _checked_item_id(where: str, item_id: Any) -> Any:
@@ -119,13 +175,13 @@ def _checked_item_id(where: str, item_id: Any) -> Any:
     return item_id
 
 
-def _allowed_instead(field: Field, value: Any) -> str | None:
+def _allowed_instead(field: Field, value: Any, required: bool) -> str | None:
     """Returns what is allowed in the value's place, or None if the value itself is allowed."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     finite = number and abs(value) <= sys.float_info.max
-    if is_required(field):
+    if required:
         return None if finite else "a finite number"
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return None
     if field.kind == "numeric":
         return None if finite else "a finite number, or None for missing"

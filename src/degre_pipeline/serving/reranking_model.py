@@ -1,19 +1,20 @@
 """The served model, free of any framework: raw requests in, ordered lists out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from degre_pipeline.reranker.configs import TrainedWeights
-from degre_pipeline.reranker.features import FeatureSpace, Indices
+from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.builders import restore_decoding
-from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.request_schema import ITEM_ID, ItemId, Request, RequestSchema, plain, plain_value
+from degre_pipeline.serving.encoding import encode_requests
+from degre_pipeline.serving.ranking_model import RankingModel
+from degre_pipeline.serving.request_schema import ITEM_ID, ItemId, Request, RequestSchema, plain
+
+PROBABILITY_ROUNDING = 1e-3
+"""By so much a probability may be above one."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,21 @@ class Reranker:
         generator: In eval mode, on the CPU.
         space: The feature space it was trained on.
         batch_size: Requests decoded together.
+        ranking: Scores the candidates of requests that come without a ranking score; None where a score
+            must come.
     """
 
-    def __init__(self, generator: Decoder, space: FeatureSpace, batch_size: int = 256) -> None:
+    def __init__(
+        self,
+        generator: Decoder,
+        space: FeatureSpace,
+        batch_size: int = 256,
+        *,
+        ranking: RankingModel | None = None,
+    ) -> None:
         self._generator, self._space, self._batch_size = generator, space, batch_size
-        self._schema = RequestSchema.of(space)
-        self._static = tuple(field for field in space.fields if not field.per_candidate)
+        self._ranking = ranking
+        self.schema = RequestSchema.of(space, scores_itself=ranking is not None)
 
     def rerank(self, requests: Sequence[Request]) -> list[RankedList]:
         """Returns the list of every request, in their order.
@@ -63,8 +73,12 @@ class Reranker:
         Raises: ValueError: On the first bad request, before any is ranked; see `RequestSchema.check`.
         """
         for position, request in enumerate(requests):
-            self._schema.check(request, position)
+            self.schema.check(request, position)
         return self.rank_checked(requests)
+
+    def scored(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Returns checked requests, with a ranking score where none came and the model has its own."""
+        return requests if self._ranking is None else self._ranking.scored(requests)
 
     def rank_checked(self, requests: Sequence[Request]) -> list[RankedList]:
         """Returns the list of every request, in their order, where all have been checked."""
@@ -73,34 +87,19 @@ class Reranker:
         return [ranked for batch in batches for ranked in self._rerank_batch(batch)]
 
     def _rerank_batch(self, requests: Sequence[Request]) -> list[RankedList]:
-        static, candidates, mask = self.encode(requests)
+        static, candidates, mask = self.encode(self.scored(requests))
         sequences, log_probabilities = self._generator.decode(static, candidates, mask)
         chosen = log_probabilities.gather(-1, sequences.clamp(min=0)[..., None])[..., 0].exp()
         return [_ranked(*one) for one in zip(requests, sequences.tolist(), chosen.tolist(), strict=True)]
 
     def encode(self, requests: Sequence[Request]) -> tuple[Tensor, Tensor, Tensor]:
-        """Encodes checked requests, padded to the largest number of candidates among them.
-
-        Returns: Indices of user and context fields [b, columns] and of item and score fields [b, n, columns],
-            and the mask [b, n].
-        """
-        counts = np.array([len(request.candidates) for request in requests])
-        mask = np.arange(counts.max()) < counts[:, None]
-        users_and_contexts = [{**request.user, **request.context} for request in requests]
-        flat = self._encoded(self._schema.candidate, [c for request in requests for c in request.candidates])
-        padded = np.zeros((*mask.shape, flat.shape[1]), dtype=np.int32)
-        padded[mask] = flat
-        static = self._encoded(self._static, users_and_contexts)
-        return torch.from_numpy(static), torch.from_numpy(padded), torch.from_numpy(mask)
-
-    def _encoded(self, fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]) -> Indices:
-        """Returns the indices [rows, columns] of the fields' values."""
-        empty = np.zeros((len(rows), 0), dtype=np.int32)
-        encoded = [self._space.encode(field.name, _column(field, rows)) for field in fields]
-        return np.concatenate([empty, *encoded], axis=1)
+        """Returns what the generator reads of checked and scored requests; see `encode_requests`."""
+        return encode_requests(self._space, requests)
 
 
-def build_reranker(trained: TrainedWeights, space: FeatureSpace) -> Reranker:
+def build_reranker(
+    trained: TrainedWeights, space: FeatureSpace, ranking: RankingModel | None = None
+) -> Reranker:
     """Returns the served model of trained weights and the feature space they belong to.
 
     Raises: ValueError: If the weights were trained on other fields or other fitted sizes.
@@ -111,21 +110,26 @@ def build_reranker(trained: TrainedWeights, space: FeatureSpace) -> Reranker:
             f"the generator was trained for the fields {trained.config.get('sizes')}; "
             f"the feature space allows: {wanted}"
         )
-    return Reranker(restore_decoding(trained), space)
-
-
-def _column(field: Field, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
-    column = np.empty(len(rows), dtype=object)
-    column[:] = [plain_value(field, row.get(field.name)) for row in rows]
-    return column
+    return Reranker(restore_decoding(trained), space, ranking=ranking)
 
 
 def _ranked(request: Request, indices: Sequence[int], probabilities: Sequence[float]) -> RankedList:
-    filled = [slot for slot, index in enumerate(indices) if index >= 0]
-    chosen = tuple(indices[slot] for slot in filled)
+    """Returns the list of a request.
+
+    Raises: RuntimeError: If it is none: with an item twice or not at its place, or a slot left empty.
+    """
+    length = min(len(indices), len(request.candidates))
+    chosen, after = tuple(indices[:length]), indices[length:]
+    probable = all(0 <= probability <= 1 + PROBABILITY_ROUNDING for probability in probabilities[:length])
+    within = all(0 <= index < len(request.candidates) for index in chosen)
+    if not within or not probable or len(set(chosen)) < length or any(index >= 0 for index in after):
+        raise RuntimeError(
+            f"request {request.request_id!r}: the model ranks candidates {list(indices)} with probabilities "
+            f"{list(probabilities)}; allowed: {length} different ones of {len(request.candidates)}"
+        )
     return RankedList(
         request_id=request.request_id,
         item_ids=tuple(plain(request.candidates[index][ITEM_ID]) for index in chosen),
         candidate_indices=chosen,
-        probabilities=tuple(probabilities[slot] for slot in filled),
+        probabilities=tuple(probabilities[:length]),
     )

@@ -10,14 +10,40 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM, FEATURE_SPACE, EXAMPLE = "program.pt2", "feature_space.json", "example.json"
+RANKING_PROGRAM, RANKING_FEATURE_SPACE = "ranking_program.pt2", "ranking_feature_space.json"
 FILES = (PROGRAM, FEATURE_SPACE, EXAMPLE)
+RANKING_FILES = (RANKING_PROGRAM, RANKING_FEATURE_SPACE)
+"""Both there, in a model that scores candidates itself, or neither."""
+MOST_BYTES = {
+    PROGRAM: 4 * 2**30,
+    FEATURE_SPACE: 2**30,
+    EXAMPLE: 64 * 2**20,
+    RANKING_PROGRAM: 4 * 2**30,
+    RANKING_FEATURE_SPACE: 2**30,
+}
+"""Largest file of each name that is read: weights, vocabularies, a few requests."""
 DIGESTS_TAG = "degre.sha256"
 """Tag of the logged model, which MLflow keeps in its database and not beside the files."""
 
 
 def digests_of(folder: Path) -> str:
     """Returns the SHA-256 of every served file, as the text of the tag."""
-    return json.dumps({name: _digest(folder / name) for name in FILES}, sort_keys=True)
+    names = [*FILES, *(name for name in RANKING_FILES if (folder / name).is_file())]
+    return json.dumps({name: _digest(folder / name) for name in names}, sort_keys=True)
+
+
+def files_of(tags: Mapping[str, str]) -> list[str]:
+    """Returns the names of a logged model's served files.
+
+    Raises: ValueError: If its tag is missing or names other files than a model has.
+    """
+    names = set(_expected(tags))
+    if names not in (set(FILES), {*FILES, *RANKING_FILES}):
+        raise ValueError(
+            f"tag {DIGESTS_TAG!r} names the files {sorted(names)}; allowed: {list(FILES)}, with or without "
+            f"{list(RANKING_FILES)}"
+        )
+    return sorted(names)
 
 
 def check_digests(folder: Path, tags: Mapping[str, str]) -> str:
@@ -26,15 +52,28 @@ def check_digests(folder: Path, tags: Mapping[str, str]) -> str:
     Returns: A short name of this content.
     Raises: ValueError: Naming the first file that is missing or differs, or the tag that is missing.
     """
-    if DIGESTS_TAG not in tags:
-        raise ValueError(f"the logged model has no tag {DIGESTS_TAG!r}, so its files cannot be checked")
-    expected: dict[str, Any] = json.loads(tags[DIGESTS_TAG])
-    for name in FILES:
+    for name in files_of(tags):
+        _check_size(folder / name)
         found = _digest(folder / name) if (folder / name).is_file() else "missing"
-        if found != expected.get(name):
-            raise ValueError(f"{name} is {found}; allowed: {expected.get(name)}, as registered")
+        if found != _expected(tags)[name]:
+            raise ValueError(f"{name} is {found}; allowed: {_expected(tags)[name]}, as registered")
     return hashlib.sha256(tags[DIGESTS_TAG].encode()).hexdigest()[:16]
 
 
+def _expected(tags: Mapping[str, str]) -> dict[str, Any]:
+    if DIGESTS_TAG not in tags:
+        raise ValueError(f"the logged model has no tag {DIGESTS_TAG!r}, so its files cannot be checked")
+    expected: dict[str, Any] = json.loads(tags[DIGESTS_TAG])
+    return expected
+
+
+def _check_size(file: Path) -> None:
+    """Raises ValueError for a file that is too large to be read."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size > MOST_BYTES[file.name]:
+        raise ValueError(f"{file.name} has {size:,} bytes; allowed: {MOST_BYTES[file.name]:,}")
+
+
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -10,14 +10,16 @@ from mlflow.types.schema import AnyType, Array, Map, Object, Property
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.request_schema import ITEM_ID, Request, RequestSchema, is_required, plain
+from degre_pipeline.serving.request_schema import ITEM_ID, Request, RequestSchema, plain
 
 Type = DataType | AnyType
 ANY = AnyType()  # type: ignore[no-untyped-call]
 _TYPES: dict[type, DataType] = {str: DataType.string, int: DataType.long, bool: DataType.boolean}
 
 
-def request_signature(space: FeatureSpace, requests: Sequence[Request]) -> ModelSignature:
+def request_signature(
+    space: FeatureSpace, requests: Sequence[Request], *, scores_itself: bool = False
+) -> ModelSignature:
     """Returns the signature of requests like the given ones.
 
     Categorical values and ids have the type they have in the requests, tags are texts. Numbers are `Any`,
@@ -26,17 +28,18 @@ def request_signature(space: FeatureSpace, requests: Sequence[Request]) -> Model
     Args:
         space: The fitted fields.
         requests: Real requests, at least one.
+        scores_itself: The model scores candidates that come without a ranking score.
     """
-    schema = RequestSchema.of(space)
+    schema = RequestSchema.of(space, scores_itself=scores_itself)
     candidates = [candidate for request in requests for candidate in request.candidates]
     item_id = type_of(candidate[ITEM_ID] for candidate in candidates)
     features = [field for field in schema.candidate if field.name != ITEM_ID]
-    candidate = Object([Property(ITEM_ID, item_id), *_properties(features, candidates)])
+    candidate = Object([Property(ITEM_ID, item_id), *_properties(schema, features, candidates)])
     request_id = type_of(request.request_id for request in requests)
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(request_id, "request_id", required=False),
-        _part("user", schema.user, [request.user for request in requests]),
-        _part("context", schema.context, [request.context for request in requests]),
+        _part("user", schema, schema.user, [request.user for request in requests]),
+        _part("context", schema, schema.context, [request.context for request in requests]),
         ColSpec(Array(candidate), "candidates"),
     ]
     outputs: list[ColSpec | TensorSpec] = [
@@ -73,15 +76,21 @@ def type_of(values: Iterable[Any]) -> Type:
     return _TYPES.get(only, ANY) if only else ANY
 
 
-def _part(name: str, fields: Sequence[Field], parts: Sequence[Mapping[str, Any]]) -> ColSpec:
+def _part(
+    name: str, schema: RequestSchema, fields: Sequence[Field], parts: Sequence[Mapping[str, Any]]
+) -> ColSpec:
     """Returns the column of a part; MLflow has no object without properties, so an empty one is a map."""
     if not fields:
         return ColSpec(Map(ANY), name, required=False)
-    return ColSpec(Object(_properties(fields, parts)), name)
+    return ColSpec(Object(_properties(schema, fields, parts)), name)
 
 
-def _properties(fields: Sequence[Field], parts: Sequence[Mapping[str, Any]]) -> list[Property]:
-    return [Property(field.name, _field_type(field, parts), required=is_required(field)) for field in fields]
+def _properties(
+    schema: RequestSchema, fields: Sequence[Field], parts: Sequence[Mapping[str, Any]]
+) -> list[Property]:
+    return [
+        Property(field.name, _field_type(field, parts), required=schema.requires(field)) for field in fields
+    ]
 
 
 def _field_type(field: Field, parts: Sequence[Mapping[str, Any]]) -> Type:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degre_pipeline.serving.request_schema import Request, plain
+from degre_pipeline.serving.request_schema import Request, plain, without_ranking_score
 from degre_pipeline.serving.reranking_model import RankedList, Reranker
 from degre_pipeline.serving.signature import as_record
 
@@ -36,7 +36,9 @@ class StoredExample:
     usual_candidates: int
 
     def check(self, reranker: Reranker) -> None:
-        """Raises ValueError if a reranker gives other lists than those stored."""
+        """Raises ValueError if a reranker gives other lists than those stored, or if none is stored."""
+        if not self.requests:
+            raise ValueError("the stored example has no request; allowed: one or more, to compare lists")
         for request, own, stored in zip(
             self.requests, reranker.rerank(self.requests), self.lists, strict=True
         ):
@@ -62,8 +64,13 @@ class StoredExample:
 def stored_example(
     reranker: Reranker, requests: Sequence[Request], list_length: int, most_candidates: int, examples: int
 ) -> StoredExample:
-    """Returns the first requests with the lists that a reranker gives them."""
+    """Returns the first requests with the lists that a reranker gives them.
+
+    They are there a second time without a ranking score, where the reranker can do without.
+    """
     chosen = list(requests[:examples])
+    if reranker.schema.scores_itself:
+        chosen += [without_ranking_score(request) for request in chosen]
     ranked = reranker.rerank(chosen)
     lists = [
         {"candidate_indices": list(one.candidate_indices), "probabilities": list(one.probabilities)}

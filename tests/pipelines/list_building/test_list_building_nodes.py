@@ -1,5 +1,5 @@
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from degre_pipeline.pipelines.list_building.nodes import (
     fit_features,
     score_candidates,
 )
+from degre_pipeline.reranker.configs import FROM_NOTHING
+from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.sources.request_log import RequestLog
 
@@ -239,15 +241,17 @@ def splits(unscored: RequestLog) -> pd.DataFrame:
 
 
 class TestScores:
+    fields: ClassVar = [
+        {"name": "segment", "kind": "categorical", "group": "user"},
+        {"name": "category", "kind": "categorical", "group": "item"},
+        {"name": "ranking_score", "kind": "numeric", "group": "score"},
+    ]
     config = ListConfig(list_length=4)
-    stage = RankingStageConfig(folds=2, embedding_dim=4, epochs=6, batch_size=32, learning_rate=5e-3)
+    stage = RankingStageConfig(folds=2, embedding_dim=4, steps=60, batch_size=32, learning_rate=5e-3)
 
-    def scored(self, log: RequestLog, splits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        fields = [
-            {"name": "segment", "kind": "categorical", "group": "user"},
-            {"name": "category", "kind": "categorical", "group": "item"},
-            {"name": "ranking_score", "kind": "numeric", "group": "score"},
-        ]
+    def scored(
+        self, log: RequestLog, splits: pd.DataFrame, fields: list[dict[str, Any]] | None = None
+    ) -> tuple[Any, ...]:
         return score_candidates(
             log.requests,
             log.candidates,
@@ -255,16 +259,17 @@ class TestScores:
             log.users,
             log.items,
             splits,
-            fields,
+            fields or self.fields,
             self.config,
             self.stage,
         )
 
     def test_that_were_logged_are_kept(self, tables: Tables) -> None:
         log = RequestLog(tables.requests, tables.candidates, tables.exposures, tables.users, tables.items)
-        scored, quality = self.scored(log, tables.splits)
+        scored, quality, model, space = self.scored(log, tables.splits)
 
         assert scored is tables.candidates
+        assert (model, space) == (FROM_NOTHING, {})
         assert quality["split"].tolist() == ["test", "train"]
         assert quality["exposed_items"].tolist() == [1, 5]
         # Clicked 0.5 and 0.1, not clicked 0.8, 0.6 and 0.9: no pair of six is in order.
@@ -275,7 +280,7 @@ class TestScores:
     def test_that_are_missing_are_predicted_and_ranked(
         self, unscored: RequestLog, splits: pd.DataFrame
     ) -> None:
-        scored, quality = self.scored(unscored, splits)
+        scored, quality, *_ = self.scored(unscored, splits)
         best_first = scored.sort_values(["request_id", "ranking_rank"])
 
         assert scored["ranking_score"].notna().all()
@@ -284,6 +289,51 @@ class TestScores:
         ] * len(splits)
         assert (best_first.groupby("request_id")["ranking_score"].diff().dropna() <= 0).all()
         assert quality.set_index("split")["click_auc"]["train"] > 0.55
+
+    def test_come_with_a_model_for_requests_to_come(self, unscored: RequestLog, splits: pd.DataFrame) -> None:
+        _, _, model, space = self.scored(unscored, splits)
+
+        assert model.config["model"] == "ranking"
+        assert [field["name"] for field in space["fields"]] == ["segment", "category"]
+        check_encoding(model, {ENCODING: encoding_tensor(space)})
+
+    def test_may_come_from_other_columns_of_the_candidates(
+        self, unscored: RequestLog, splits: pd.DataFrame
+    ) -> None:
+        stock = np.resize([1.0, 2.0, 3.0], len(unscored.candidates))
+        log = replace(unscored, candidates=unscored.candidates.assign(stock=stock))
+        fields = [{"name": name, "kind": "numeric", "group": "score"} for name in ("stock", "ranking_score")]
+        *_, space = self.scored(log, splits, fields)
+
+        assert [field["name"] for field in space["fields"]] == ["stock"]
+
+    def test_from_nothing_that_describes_a_candidate_are_refused(
+        self, unscored: RequestLog, splits: pd.DataFrame
+    ) -> None:
+        score = [{"name": "ranking_score", "kind": "numeric", "group": "score"}]
+        with pytest.raises(ValueError, match=r"no ranking score, and fields \[\] describe no candidate"):
+            self.scored(unscored, splits, score)
+
+    @pytest.mark.parametrize(("noise", "warned"), [(0.0, False), (1e9, True)])
+    def test_that_hardly_order_the_clicks_are_warned_of(
+        self,
+        shop_log: RequestLog,
+        splits: pd.DataFrame,
+        caplog: pytest.LogCaptureFixture,
+        noise: float,
+        warned: bool,
+    ) -> None:
+        keys = ["request_id", "candidate_index"]
+        clicks = shop_log.exposures.astype({"candidate_index": int}).set_index(keys)["click"]
+        candidates = shop_log.candidates
+        score = pd.MultiIndex.from_frame(candidates[keys]).map(clicks.to_dict()).fillna(0).to_numpy(float)
+        score = score + noise * np.random.default_rng(0).normal(size=len(score))
+        log = replace(shop_log, candidates=candidates.assign(ranking_score=score))
+        _, quality, *_ = self.scored(log, splits)
+
+        assert (quality["warning"] != "").all() == warned
+        assert quality["warning"].str.contains("AUC").any() == warned
+        assert ("a nearly random one" in caplog.text) == warned
 
     def test_do_not_depend_on_the_own_clicks_of_the_user(
         self, unscored: RequestLog, splits: pd.DataFrame
@@ -295,8 +345,8 @@ class TestScores:
                 ~unscored.exposures["request_id"].isin(own), 1 - unscored.exposures["click"]
             )
         )
-        before, _ = self.scored(unscored, splits)
-        after, _ = self.scored(replace(unscored, exposures=flipped), splits)
+        before, *_ = self.scored(unscored, splits)
+        after, *_ = self.scored(replace(unscored, exposures=flipped), splits)
         is_own = before["request_id"].isin(own)
 
         assert is_own.sum() > 16

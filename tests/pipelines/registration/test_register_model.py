@@ -9,8 +9,11 @@ from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.pipelines.registration.registry import metric_tags
 from degre_pipeline.promotion import ledger
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import TrainedWeights
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.reranker.configs import FROM_NOTHING, TrainedWeights
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
+from degre_pipeline.reranker.models.builders import restore_generator, store_ranking_model
+from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from small_shop import small_generator
 
 METRICS = [
@@ -27,9 +30,11 @@ MINING, EXTERNAL = (
 )
 
 
-def register(shop, run_date="2026-01-31", **changed):
+def register(shop, run_date="2026-01-31", ranking=(FROM_NOTHING, {}), **changed):
     return register_model(
         **vars(replace(shop, **changed)),
+        ranking_model=ranking[0],
+        ranking_feature_space=ranking[1],
         metrics=METRICS,
         mining_evaluator=MINING,
         external_evaluator=EXTERNAL,
@@ -127,6 +132,32 @@ def test_a_generator_of_another_feature_space_is_not_registered(shop, registry):
     other = {**shop.feature_space, "edges": {name: [0.0] for name in shop.feature_space["edges"]}}
     with pytest.raises(ValueError, match="was trained with feature space"):
         register(shop, feature_space=other)
+    assert registry.search_registered_models() == []
+
+
+@pytest.fixture
+def ranking(shop):
+    """An untrained ranking model for all fields of the shop but the score, and what it reads as JSON."""
+    whole = FeatureSpace.from_dict(shop.feature_space)
+    space = FeatureSpace(
+        tuple(field for field in whole.fields if field.group != "score"), whole.vocabularies, whole.edges
+    )
+    encoding = encoding_of({ENCODING: encoding_tensor(space.to_dict())})
+    model = PointwiseClickModel(space.sizes(), 4)
+    return store_ranking_model(model, space.sizes(), 4, encoding), space.to_dict()
+
+
+def test_what_scores_candidates_in_place_of_a_log_goes_with_the_model(shop, registry, ranking):
+    register(shop, ranking=ranking)
+    model = mlflow.pyfunc.load_model("models:/reranker@challenger")
+    assert "ranking_score" not in model.input_example[0]["candidates"][0]
+    assert len(model.predict(model.input_example)["item_ids"][0]) == 4
+
+
+def test_a_ranking_model_of_another_feature_space_is_not_registered(shop, registry, ranking):
+    model, space = ranking
+    with pytest.raises(ValueError, match="the stored ranking was trained with feature space"):
+        register(shop, ranking=(model, {**space, "edges": {}}))
     assert registry.search_registered_models() == []
 
 

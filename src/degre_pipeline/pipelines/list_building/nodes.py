@@ -1,29 +1,28 @@
 """Splits requests, fills in a ranking score where there is none, builds lists and encodes them."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, log_support_rows, statements
-from degre_pipeline.pipelines.list_building.encoding import Tables, encode_lists, fit_on_training
+from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
+from degre_pipeline.pipelines.list_building.ranking_scores import (
+    RankedCandidates,
+    rank_candidates,
+    score_quality,
+)
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights, check_types, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
-from degre_pipeline.reranker.metrics import area_under_roc
-from degre_pipeline.reranker.ranking_stage import RankingStageConfig, out_of_fold_scores
-from degre_pipeline.reranker.schema import Field, parse_fields
+from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.schema import parse_fields
 from degre_pipeline.sources.split_report import describe_splits, nearly_empty_days
-from degre_pipeline.sources.splits import STRATEGIES, HeldOut, assign_splits, uniform_hash
-
-logger = logging.getLogger(__name__)
+from degre_pipeline.sources.splits import STRATEGIES, HeldOut, assign_splits
 
 logger = logging.getLogger(__name__)
 
@@ -113,59 +112,22 @@ def score_candidates(
     fields: list[dict[str, Any]],
     lists: ListConfig,
     ranking_stage: RankingStageConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Returns the candidates with a ranking score and rank, and the AUC of the score by split.
+) -> tuple[pd.DataFrame, pd.DataFrame, TrainedWeights, dict[str, Any]]:
+    """Returns the candidates with a score and rank, the score's AUC by split, and a model with its features.
 
-    A logged score is kept. Where none is logged, a point-wise model scores every candidate out of fold.
+    A logged score is kept. Where none is logged, point-wise models score every candidate out of fold, and one
+    that learned from all training requests is returned for requests to come; it is empty otherwise.
     """
     declared = parse_fields(fields)  # whatever the log holds, so that a wrong declaration stops here
+    ranked = RankedCandidates.logged(candidates)
     if candidates["ranking_score"].isna().all():
         tables = {"requests": requests, "users": users, "items": items, "candidates": candidates}
         joined = join_lists(requests, candidates, exposures, request_splits)
-        candidates = _scored(joined, tables, declared, lists, ranking_stage)
-    return candidates, _score_quality(candidates, exposures, request_splits)
-
-
-def _scored(
-    joined: pd.DataFrame,
-    tables: Tables,
-    fields: Sequence[Field],
-    lists: ListConfig,
-    ranking_stage: RankingStageConfig,
-) -> pd.DataFrame:
-    without_score = [field for field in fields if field.group != "score"]
-    space = fit_on_training(without_score, joined, tables)
-    encoded = encode_lists(joined, tables, space, lists.list_length)
-    users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
-    folds = (uniform_hash(users, ranking_stage.seed) * ranking_stage.folds).astype(np.int64)
-    scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), ranking_stage)
-    ordered = tables["candidates"].sort_values(["request_id", "candidate_index"])
-    scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
-    rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
-    return scored.assign(ranking_rank=rank.astype("Int64"))
-
-
-def _score_quality(candidates: pd.DataFrame, exposures: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """Returns, by split, the AUC of the score for clicks on exposed items and for having been exposed."""
-    keys = ["request_id", "candidate_index"]
-    clicks = exposures[[*keys, "click"]].astype({"candidate_index": np.int64})
-    joined = candidates.merge(clicks, on=keys, how="left").merge(splits, on="request_id")
-    rows = []
-    for split, part in joined.groupby("split"):
-        shown = part[part["click"].notna()]
-        rows.append(
-            {
-                "split": split,
-                "click_auc": area_under_roc(
-                    shown["click"].to_numpy(float), shown["ranking_score"].to_numpy()
-                ),
-                "exposure_auc": area_under_roc(
-                    part["click"].notna().astype(float).to_numpy(), part["ranking_score"].to_numpy()
-                ),
-                "exposed_items": len(shown),
-            }
-        )
-    return pd.DataFrame(rows)
+        ranked = rank_candidates(joined, tables, declared, lists.list_length, ranking_stage)
+    quality = score_quality(ranked.candidates, exposures, request_splits)
+    for row in quality[quality["warning"] != ""].itertuples():
+        logger.warning("%s requests: %s", row.split, row.warning)
+    return ranked.candidates, quality, ranked.model, ranked.feature_space
 
 
 def build_lists(

@@ -54,7 +54,12 @@ def create_pipeline() -> Pipeline:
                     "params:list_building.lists",
                     "params:list_building.ranking_stage",
                 ],
-                outputs=["scored_candidates", "ranking_score_quality"],
+                outputs=[
+                    "scored_candidates",
+                    "ranking_score_quality",
+                    "ranking_model",
+                    "ranking_feature_space",
+                ],
             ),
             Node(
                 build_lists,

@@ -27,6 +27,8 @@ def register_model(
     users: pd.DataFrame,
     items: pd.DataFrame,
     scored_candidates: pd.DataFrame,
+    ranking_model: TrainedWeights,
+    ranking_feature_space: dict[str, Any],
     metrics: list[dict[str, Any]],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
@@ -37,14 +39,18 @@ def register_model(
 ) -> dict[str, Any]:
     """Registers the served model, once it is seen to rank as the generator, and makes it the challenger.
 
+    Where the log has no ranking score, the model that scores candidates in its place goes with it.
+
     The same model of the same day is not registered twice: the version that is there becomes the challenger.
     The evaluators it came from are kept with its run, for a later day's models to start from.
 
     Returns: name, version, uri and run_id.
-    Raises: ValueError: If the generator was trained with another feature space, or if the model, loaded back,
-        ranks otherwise than the generator; nothing is registered.
+    Raises: ValueError: If the generator or the ranking model was trained with another feature space, or if
+        the model, loaded back, ranks otherwise than the generator; nothing is registered.
     """
     check_encoding(generator, {ENCODING: encoding_tensor(feature_space)})
+    if ranking_feature_space:
+        check_encoding(ranking_model, {ENCODING: encoding_tensor(ranking_feature_space)})
     check_encoding(generator, request_tensors)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.pipelines.registration import registry
@@ -64,7 +70,8 @@ def register_model(
             **registry.metric_tags(metrics),
         }
         space = FeatureSpace.from_dict(feature_space)
-        registered = _registered(generator, space, request_tensors, lists, tables, model_name, tags)
+        ranking = (ranking_model, ranking_feature_space)
+        registered = _registered(generator, space, ranking, request_tensors, lists, tables, model_name, tags)
         evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
         registry.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
     registry.make_challenger(model_name, registered["version"], str(run_date))
@@ -74,6 +81,7 @@ def register_model(
 def _registered(
     generator: TrainedWeights,
     space: FeatureSpace,
+    ranking: tuple[TrainedWeights, dict[str, Any]],
     request_tensors: dict[str, Tensor],
     lists: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
@@ -84,14 +92,16 @@ def _registered(
     import mlflow
 
     from degre_pipeline.pipelines.registration import registry
-    from degre_pipeline.serving.packaging import log_reranker
+    from degre_pipeline.serving.packaging import TrainedRanking, log_reranker
     from degre_pipeline.serving.signature import candidate_lists
 
     chosen = lists_to_compare(lists, COMPARED)
     examples = example_requests(chosen, tables, space)
     with registry.active_or_new_run() as run:
         described = {"run_date": tags["run_date"], **registry.provenance(run)}
-        logged = log_reranker(generator, space, examples, name=name, metadata=described)
+        model, stored = ranking
+        own_score = TrainedRanking(model, FeatureSpace.from_dict(stored)) if stored else None
+        logged = log_reranker(generator, space, examples, name=name, metadata=described, ranking=own_score)
         ids = torch.tensor(chosen["request_id"].to_numpy())
         encoded = Requests.from_tensors(request_tensors).with_ids(ids)
         # Loaded back as any user of MLflow would.

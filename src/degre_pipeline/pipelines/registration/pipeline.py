@@ -21,6 +21,8 @@ def create_pipeline() -> Pipeline:
                     "users",
                     "items",
                     "scored_candidates",
+                    "ranking_model",
+                    "ranking_feature_space",
                     "metrics",
                     "mining_evaluator",
                     "external_evaluator",

@@ -13,6 +13,7 @@ from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import Evaluator, LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
@@ -140,6 +141,30 @@ def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
     """Returns the stored generator in eval mode. Raises: ValueError: If the weights are another model's."""
     sizes, list_length = _sizes(trained, "generator")
     model = build_generator(sizes, list_length, GeneratorConfig(**trained.config["settings"]))
+    return _filled(model, trained.weights)
+
+
+def store_ranking_model(
+    model: PointwiseClickModel, sizes: Sequence[FieldSize], embedding_dim: int, feature_space: str = ""
+) -> TrainedWeights:
+    """Returns the weights of a point-wise model, on the CPU, with what rebuilds it; see `store`."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    described = {
+        "model": "ranking",
+        "sizes": [size.as_dict() for size in sizes],
+        "embedding_dim": embedding_dim,
+        "feature_space": feature_space,
+    }
+    return TrainedWeights(weights, described)
+
+
+def restore_ranking_model(trained: TrainedWeights) -> PointwiseClickModel:
+    """Returns the stored point-wise model in eval mode.
+
+    Raises: ValueError: If the weights are another model's.
+    """
+    require(trained.config.get("model") == "ranking", "model", trained.config.get("model"), "'ranking'")
+    model = PointwiseClickModel(sizes_of(trained), int(trained.config["embedding_dim"]))
     return _filled(model, trained.weights)
 
 
