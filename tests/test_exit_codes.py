@@ -7,6 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 import project_runs
 from degre_pipeline.cli import MAY_PASS, UNKNOWN, WRONG, cli, exit_code, with_exit_code
@@ -30,6 +32,8 @@ CODES = {
     "a full disk, told by safetensors": (RuntimeError("I/O error: No space left on device"), MAY_PASS),
     "no connection": (ConnectionRefusedError("127.0.0.1"), MAY_PASS),
     "no memory": (MemoryError(), MAY_PASS),
+    "what MLflow refuses": (MlflowException("Invalid name", INVALID_PARAMETER_VALUE), WRONG),
+    "an MLflow in trouble": (MlflowException("API request failed"), UNKNOWN),
     "anything else": (RuntimeError("CUDA error"), UNKNOWN),
 }
 

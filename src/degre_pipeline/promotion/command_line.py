@@ -24,7 +24,7 @@ class Place:
 
 
 class _OneLine(click.Group):
-    """Says in one line what MLflow refuses, such as a user who may not move an alias."""
+    """Says in one line what is wrong, and what MLflow refuses, such as a user who may not move an alias."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -32,7 +32,7 @@ class _OneLine(click.Group):
         except Exception as error:
             from mlflow.exceptions import MlflowException
 
-            if isinstance(error, MlflowException):
+            if isinstance(error, MlflowException | ValueError):
                 raise click.ClickException(str(error)) from error
             raise
 
@@ -156,13 +156,15 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
+    from degre_pipeline.promotion.filters import quoted
+
     found = find_place(**place)
     file = found.tracking_uri.removeprefix("sqlite:///")
     if file != found.tracking_uri and not Path(file).exists():
         raise click.ClickException(f"there is no MLflow database {file}; allowed: one that a run has made")
     mlflow.set_tracking_uri(found.tracking_uri)
     client = mlflow.MlflowClient()
-    if not client.search_registered_models(f"name = '{found.model}'"):
+    if not client.search_registered_models(f"name = {quoted(found.model)}"):
         known = [model.name for model in client.search_registered_models()]
         raise click.ClickException(
             f"model is {found.model!r}; allowed: {', '.join(known) or 'none is there'}"
