@@ -64,8 +64,24 @@ def test_a_wrong_word_on_the_command_line_stays_click_s() -> None:
     assert CliRunner().invoke(cli, ["run", "--colour=red"]).exit_code == 2
 
 
-def test_the_command_line_says_that_a_setting_is_wrong(mlflow_database: Path, tmp_path: Path) -> None:
+SAID = {
+    "a setting": (
+        "--params=run_date=yesterday",
+        "run_date is 'yesterday'; allowed: a date such as 2026-01-31",
+    ),
+    "a runner": (
+        "--runner=ParallelRunner",
+        "runner is ParallelRunner; allowed: SequentialRunner, the default",
+    ),
+    "settings": ("--env=../elsewhere", "env is '../elsewhere'; allowed: a folder inside "),
+}
+
+
+@pytest.mark.parametrize(("word", "named"), SAID.values(), ids=SAID)
+def test_the_command_line_says_what_is_wrong(
+    mlflow_database: Path, tmp_path: Path, word: str, named: str
+) -> None:
     project = project_runs.lay_out(tmp_path / "project", mlflow_database)
-    done = project_runs.kedro(project, "run", "--pipeline=ingestion", "--params=run_date=yesterday")
+    done = project_runs.kedro(project, "run", "--pipeline=ingestion", word)
     assert done.returncode == WRONG, done.stderr
-    assert "run_date is 'yesterday'; allowed: a date such as 2026-01-31" in done.stderr
+    assert named in done.stderr

@@ -156,11 +156,12 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
+    from degre_pipeline.locations import database_file
     from degre_pipeline.promotion.filters import quoted
 
     found = find_place(**place)
-    file = found.tracking_uri.removeprefix("sqlite:///")
-    if file != found.tracking_uri and not Path(file).exists():
+    file = database_file(found.tracking_uri)
+    if file is not None and not file.exists():
         raise click.ClickException(f"there is no MLflow database {file}; allowed: one that a run has made")
     mlflow.set_tracking_uri(found.tracking_uri)
     client = mlflow.MlflowClient()
@@ -185,7 +186,7 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
         raise click.ClickException(
             f"{folder} is in no project; allowed: one with conf/base, or both --tracking-uri and --model"
         )
-    from degre_pipeline.promotion.locations import tracking_uri as resolved
+    from degre_pipeline.locations import tracking_uri as resolved
 
     mlflow_settings, parameters = _settings(root, env or os.environ.get("KEDRO_ENV"))
     configured = tracking_uri or mlflow_settings["server"]["mlflow_tracking_uri"]
@@ -195,19 +196,12 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
 
 def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what mlflow.yml and the parameters say in an environment."""
-    from kedro.config import OmegaConfigLoader
+    from degre_pipeline.configuration import ProjectConfigLoader
 
     with warnings.catch_warnings():
         # Kedro still calls it by its old name.
         warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-        settings = OmegaConfigLoader(
-            str(root / "conf"),
-            env=env,
-            base_env="base",
-            default_run_env="local",
-            merge_strategy={"parameters": "soft"},
-            config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
-        )
+        settings = ProjectConfigLoader(str(root / "conf"), env)
         return settings["mlflow"], settings["parameters"]
 
 
