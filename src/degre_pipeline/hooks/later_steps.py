@@ -32,11 +32,11 @@ def _check_models(space: Any, list_length: int, settings: Mapping[str, Any]) -> 
     """Builds the models as they will be built, and joins them as they will be joined."""
     from degre_pipeline.reranker.models.builders import (
         build_evaluator,
-        build_generator,
         check_pessimism,
         start_from_evaluator,
         store,
     )
+    from degre_pipeline.reranker.models.generator import build_generator
     from degre_pipeline.reranker.training import seeded
 
     evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
