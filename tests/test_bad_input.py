@@ -268,7 +268,6 @@ ABSENT = {
         "list_building",
     ),
     "the mining evaluator": ("mining", f"{MODELS}/mining_evaluator.safetensors", "evaluator_training"),
-    "the sequences": ("generator_distillation", f"{SHARDS}/_SUCCESS.json", "mining"),
     "the generator": ("evaluation", f"{MODELS}/generator.safetensors", "generator_distillation"),
     "the version": ("gate", "data/08_reporting/test/registration/registered_model.json", "registration"),
 }
@@ -279,17 +278,24 @@ def test_data_that_no_pipeline_has_written_is_named(
     project: Path, pipeline: str, file: str, maker: str
 ) -> None:
     (project / file).unlink()
-    place = re.escape(file.removesuffix("/_SUCCESS.json"))
-    named = rf"{place}\) is not there; run {maker} first: `kedro run --pipelines={maker} --env=test`"
+    named = (
+        rf"{re.escape(file)}\) is not there; run {maker} first: `kedro run --pipelines={maker} --env=test`"
+    )
     check_refused(project, pipeline, named)
     assert project_runs.runs(project) == [], "a run was opened"
+
+
+def test_shards_that_no_pipeline_has_written_are_named(project: Path) -> None:
+    shutil.rmtree(project / SHARDS)
+    named = "lookahead_sequences: .* holds no shards; .*; run mining first: `kedro run --pipelines=mining "
+    check_refused(project, "generator_distillation", named)
 
 
 def test_all_that_is_missing_is_named_in_the_order_of_the_pipelines(project: Path) -> None:
     shutil.rmtree(project / "data")
     named = (
-        r"click_truth \(.*\) and .*registered_model.* is not there; run ingestion and list_building and "
-        r"evaluator_training and generator_distillation and evaluation and registration first"
+        r"click_truth \(.*\) is not there, and likewise .*registered_model.*; run ingestion and "
+        r"list_building and evaluator_training and generator_distillation and evaluation and registration first"
     )
     check_refused(project, "gate", named)
 

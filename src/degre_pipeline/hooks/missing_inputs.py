@@ -6,6 +6,8 @@ from typing import Any
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
+from degre_pipeline.datasets import ShardsDataset
+
 from .catalog_files import dataset_file
 from .every_pipeline import ALL
 
@@ -25,17 +27,20 @@ def check_inputs(
     missing = [name for name in wanted if name in catalog and not catalog.exists(name)]
     if not missing:
         return
-    first = missing[0]
-    others = f" and {', '.join(missing[1:])}" if missing[1:] else ""
+    others = f", and likewise {', '.join(missing[1:])}" if missing[1:] else ""
+    told = f"{_why(catalog, missing[0])}{others}"
     makers = _makers(missing, pipelines)
     if not makers:
-        raise DatasetError(
-            f"{first} ({dataset_file(catalog, first)}){others} is not there; no pipeline makes it"
-        )
-    raise DatasetError(
-        f"{first} ({dataset_file(catalog, first)}){others} is not there; "
-        f"run {' and '.join(makers)} first: `{_command(makers, run_params)}`"
-    )
+        raise DatasetError(f"{told}; no pipeline makes it")
+    raise DatasetError(f"{told}; run {' and '.join(makers)} first: `{_command(makers, run_params)}`")
+
+
+def _why(catalog: DataCatalog, name: str) -> str:
+    """Returns what is known of data that are not there; shards may be half there."""
+    dataset = catalog[name]
+    if isinstance(dataset, ShardsDataset):
+        return f"{name}: {dataset.why_missing().rstrip('.')}"
+    return f"{name} ({dataset_file(catalog, name)}) is not there"
 
 
 def _is_parameter(name: str) -> bool:
