@@ -40,7 +40,7 @@ next: ## Say what to look at after a run
 ui: $(VENV)/.installed ## Open the MLflow UI on mlflow.db at http://127.0.0.1:5000 (PORT=… for another)
 	@echo 'MLflow at http://$(HOST):$(PORT) (Ctrl-C ends it)'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server \
-	  --backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --host $(HOST) --port $(PORT) --workers 1
+	  --backend-store-uri "$$($(BIN)/python -m degre_pipeline.locations)" --host $(HOST) --port $(PORT) --workers 1
 
 .PHONY: serve
 serve: $(VENV)/.installed-serving ## Serve the champion at http://127.0.0.1:8000 (ARGS="--alias challenger", "--help")
@@ -81,6 +81,8 @@ airflow: export AIRFLOW__WORKERS__EXECUTION_API_RETRIES := 12
 airflow: export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT := 60
 airflow: export PATH := $(CURDIR)/$(AIRFLOW)/bin:$(PATH)
 airflow: $(VENV)/.installed $(AIRFLOW)/.installed ## Retrain every day, beginning with yesterday: Airflow at http://127.0.0.1:8080 (AIRFLOW_PORT=…)
+	@case '$(CURDIR)' in *[%?]*) \
+	  echo 'the project lies in $(CURDIR); allowed for make airflow: a path without % and ?' >&2; exit 2;; esac
 	@mkdir -p '$(AIRFLOW_HOME)'
 	@echo '==> Preparing $(AIRFLOW_HOME)'
 	@airflow db migrate >'$(AIRFLOW_HOME)/prepare.log' 2>&1 && \

@@ -28,6 +28,7 @@ import torch
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, alone
+from degre_pipeline.locations import sqlite_address
 from degre_pipeline.reranker.configs import GeneratorConfig
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.builders import store
@@ -228,7 +229,7 @@ def _space() -> FeatureSpace:
 @contextlib.contextmanager
 def _registry(folder: Path) -> Iterator[str]:
     """A database of MLflow with one version of an untrained generator, the champion."""
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = sqlite_address(folder / "mlflow.db")
     mlflow.set_tracking_uri(uri)
     experiment = mlflow.create_experiment("benchmark", (folder / "artifacts").as_uri())
     mlflow.set_experiment(experiment_id=experiment)

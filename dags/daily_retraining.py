@@ -1,8 +1,9 @@
 """Retrains the reranker on the days before each day, and lets it serve if the gate allows.
 
-**A run is a day.** Its data interval is one day; `run_date` is that day. The models learn from the days
-before it and are compared, on that day's requests, with the model that serves. All files of a run lie in
-folders of its day, and all it records is in one MLflow run, tagged `workflow_run`; any of it may be repeated.
+**A run is a day**, whatever the schedule: `run_date` is the last day that is complete when the run is due.
+The models learn from the days before it and are compared, on that day's requests, with the model that serves.
+All files of a run lie in folders of its day, and all it records is in one MLflow run, tagged `workflow_run`;
+any of it may be repeated.
 
 - **data** reads and checks the log, and builds lists from it.
 - **training** trains both evaluators, mines with one of them, and distils the generator; one at a time, in
@@ -59,7 +60,11 @@ POOLS = {"training": "gpu"}
 
 WRONG, NOT_SO = 65, 99
 """Exit codes: of `kedro run` where another try cannot help, of `degre check` where the answer is no."""
-RUN_DATE = "{{ (dag_run.data_interval_start or dag_run.run_after - macros.timedelta(days=1)) | ds }}"
+RUN_DATE = (
+    "{{ (((dag_run.logical_date if dag_run.run_type == 'manual' else dag_run.data_interval_end)"
+    " or dag_run.run_after) - macros.timedelta(days=1)) | ds }}"
+)
+"""The last day that was complete when the run was due, or at the moment a run by hand is for."""
 BACKFILL_NEVER_PROMOTES = "{{ ',gate.settings.promotes=never' if dag_run.run_type == 'backfill' else '' }}"
 ENVIRONMENT = {
     "DEGRE_WORKFLOW_RUN": "{{ dag.dag_id }} {{ run_id }}",

@@ -76,6 +76,16 @@ SETTINGS = {
     "an unknown choice": ("mining.search.roles", "both", "roles is 'both'; allowed: mining, all"),
     "a list longer than its candidates": (f"{SHOP}.list_length", 9, "candidates is 8; allowed are .* from 9"),
     "a list without slots": (f"{LISTS}.list_length", 0, "list_length is 0; allowed: 1 or more"),
+    "a name that MLflow refuses": (
+        "registration.model_name",
+        "reranker.v2",
+        r"registration\.model_name is 'reranker\.v2'; allowed: ",
+    ),
+    "a device that is not there": (
+        "gate.settings.device",
+        "tpu",
+        r"gate\.settings\.device: device is 'tpu'; allow",
+    ),
     "no comparison": ("evaluation.settings.comparison_lists", 0, "comparison_lists is 0; allowed: 1 or more"),
 }
 
@@ -86,6 +96,10 @@ def test_a_wrong_setting_stops_the_run_before_any_node(
 ) -> None:
     check_refused(project, None, named, {setting: value})
     assert project_runs.runs(project) == [], "a run was opened"
+
+
+def test_a_step_answers_for_the_settings_of_those_after_it(project: Path) -> None:
+    check_refused(project, "ingestion", "beam_size is 0; allowed: 1 to", {"mining.search.beam_size": 0})
 
 
 @pytest.mark.parametrize(
@@ -248,16 +262,42 @@ def test_a_list_length_below_what_was_shown_names_the_request(project: Path) -> 
 # ---------------------------------------------------------------- what lies in the catalog
 
 ABSENT = {
-    "request tensors": ("evaluator_training", "data/05_model_input/test/requests.safetensors"),
-    "the mining evaluator": ("mining", f"{MODELS}/mining_evaluator.safetensors"),
-    "the generator": ("evaluation", f"{MODELS}/generator.safetensors"),
+    "request tensors": (
+        "evaluator_training",
+        "data/05_model_input/test/requests.safetensors",
+        "list_building",
+    ),
+    "the mining evaluator": ("mining", f"{MODELS}/mining_evaluator.safetensors", "evaluator_training"),
+    "the generator": ("evaluation", f"{MODELS}/generator.safetensors", "generator_distillation"),
+    "the version": ("gate", "data/08_reporting/test/registration/registered_model.json", "registration"),
 }
 
 
-@pytest.mark.parametrize(("pipeline", "file"), ABSENT.values(), ids=ABSENT)
-def test_data_that_no_pipeline_has_written_is_named(project: Path, pipeline: str, file: str) -> None:
+@pytest.mark.parametrize(("pipeline", "file", "maker"), ABSENT.values(), ids=ABSENT)
+def test_data_that_no_pipeline_has_written_is_named(
+    project: Path, pipeline: str, file: str, maker: str
+) -> None:
     (project / file).unlink()
-    check_refused(project, pipeline, rf"{file} does not exist; run the pipeline that writes it")
+    named = (
+        rf"{re.escape(file)}\) is not there; run {maker} first: `kedro run --pipelines={maker} --env=test`"
+    )
+    check_refused(project, pipeline, named)
+    assert project_runs.runs(project) == [], "a run was opened"
+
+
+def test_shards_that_no_pipeline_has_written_are_named(project: Path) -> None:
+    shutil.rmtree(project / SHARDS)
+    named = "lookahead_sequences: .* holds no shards; .*; run mining first: `kedro run --pipelines=mining "
+    check_refused(project, "generator_distillation", named)
+
+
+def test_all_that_is_missing_is_named_in_the_order_of_the_pipelines(project: Path) -> None:
+    shutil.rmtree(project / "data")
+    named = (
+        r"click_truth \(.*\) is not there, and likewise .*registered_model.*; run ingestion and "
+        r"list_building and evaluator_training and generator_distillation and evaluation and registration first"
+    )
+    check_refused(project, "gate", named)
 
 
 HALF_WRITTEN = {
@@ -287,6 +327,50 @@ def test_weights_of_another_kind_of_model_are_refused(
     check_refused(project, pipeline, named)
 
 
-def test_more_candidates_than_there_are_is_refused(project: Path) -> None:
-    named = "top_k is 9; allowed: 0 to 8, the number of candidates"
-    check_refused(project, "mining", named, {"mining.search.top_k": 9})
+LATER = {
+    "more candidates than there are": (
+        {"mining.search.top_k": 9},
+        "top_k is 9; allowed: 0 to 8, the number of candidates",
+    ),
+    "embeddings that do not fit": (
+        {
+            "generator_distillation.distillation.warm_start": True,
+            "generator_distillation.model.embedding_dim": 6,
+        },
+        "warm_start: .* differ in shape",
+    ),
+    "pessimism without members": (
+        {"mining.search.pessimism": 1.0},
+        r"pessimism is 1\.0; allowed: 0 with a single",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "named"), LATER.values(), ids=LATER)
+def test_what_a_later_step_would_refuse_is_refused_before_the_first_training(
+    project: Path, settings: dict[str, object], named: str
+) -> None:
+    check_refused(project, "evaluator_training", named, settings)
+
+
+def test_a_request_that_cannot_be_sent_stops_before_the_first_training(project: Path) -> None:
+    path = project / "data/03_primary/test/scored_candidates.parquet"
+    scored = pd.read_parquet(path)
+    lists = pd.read_parquet(project / "data/03_primary/test/lists.parquet")
+    tested = lists.loc[lists["split"] == "test", "request_id"].iloc[0]
+    scored.loc[scored["request_id"] == tested, "ranking_score"] = float("inf")
+    scored.to_parquet(path)
+    named = rf"request {tested}, candidate 0, field 'ranking_score': value is inf; allowed: a finite number"
+    check_refused(project, "evaluator_training", named)
+
+
+def test_a_log_of_other_data_never_meets_the_champion_of_this_one(
+    project: Path, finished_run: Path, tables: Tables
+) -> None:
+    shutil.copy(finished_run / "mlflow.db", project / "mlflow.db")
+    before = project_runs.written(project)
+    with pytest.raises(ValueError, match="version 1 learned from other data: source 'simulated_shop'"):
+        project_runs.run(project, parameters=project_runs.own_log(project, tables))
+    assert {name: before.get(name) for name in before} == {
+        name: content for name, content in project_runs.written(project).items() if name in before
+    }

@@ -7,6 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 import project_runs
 from degre_pipeline.cli import MAY_PASS, UNKNOWN, WRONG, cli, exit_code, with_exit_code
@@ -30,6 +32,8 @@ CODES = {
     "a full disk, told by safetensors": (RuntimeError("I/O error: No space left on device"), MAY_PASS),
     "no connection": (ConnectionRefusedError("127.0.0.1"), MAY_PASS),
     "no memory": (MemoryError(), MAY_PASS),
+    "what MLflow refuses": (MlflowException("Invalid name", INVALID_PARAMETER_VALUE), WRONG),
+    "an MLflow in trouble": (MlflowException("API request failed"), UNKNOWN),
     "anything else": (RuntimeError("CUDA error"), UNKNOWN),
 }
 
@@ -60,8 +64,24 @@ def test_a_wrong_word_on_the_command_line_stays_click_s() -> None:
     assert CliRunner().invoke(cli, ["run", "--colour=red"]).exit_code == 2
 
 
-def test_the_command_line_says_that_a_setting_is_wrong(mlflow_database: Path, tmp_path: Path) -> None:
+SAID = {
+    "a setting": (
+        "--params=run_date=yesterday",
+        "run_date is 'yesterday'; allowed: a date such as 2026-01-31",
+    ),
+    "a runner": (
+        "--runner=ParallelRunner",
+        "runner is ParallelRunner; allowed: SequentialRunner, the default",
+    ),
+    "settings": ("--env=../elsewhere", "env is '../elsewhere'; allowed: a folder inside "),
+}
+
+
+@pytest.mark.parametrize(("word", "named"), SAID.values(), ids=SAID)
+def test_the_command_line_says_what_is_wrong(
+    mlflow_database: Path, tmp_path: Path, word: str, named: str
+) -> None:
     project = project_runs.lay_out(tmp_path / "project", mlflow_database)
-    done = project_runs.kedro(project, "run", "--pipeline=ingestion", "--params=run_date=yesterday")
+    done = project_runs.kedro(project, "run", "--pipeline=ingestion", word)
     assert done.returncode == WRONG, done.stderr
-    assert "run_date is 'yesterday'; allowed: a date such as 2026-01-31" in done.stderr
+    assert named in done.stderr

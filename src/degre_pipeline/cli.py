@@ -23,6 +23,15 @@ UNKNOWN = 1
 
 _WRONG_KINDS = (ValueError, TypeError, LookupError, FileNotFoundError, DatasetError, ParameterValidationError)
 _PASSING_KINDS = (OSError, MemoryError)
+_WRONG_CODES = (
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "PERMISSION_DENIED",
+    "RESOURCE_DOES_NOT_EXIST",
+    "UNAUTHENTICATED",
+)
+"""Of MLflow's errors, by their `error_code`: what it refuses, and would refuse again."""
 
 
 def exit_code(error: BaseException) -> int:
@@ -36,7 +45,8 @@ def exit_code(error: BaseException) -> int:
         return WRONG
     if isinstance(error, _PASSING_KINDS) or "No space left on device" in str(error):
         return MAY_PASS
-    return WRONG if isinstance(error, _WRONG_KINDS) else UNKNOWN
+    refused = getattr(error, "error_code", None) in _WRONG_CODES
+    return WRONG if refused or isinstance(error, _WRONG_KINDS) else UNKNOWN
 
 
 def with_exit_code(command: Callable[..., Any]) -> Callable[..., Any]:

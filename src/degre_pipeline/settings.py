@@ -2,9 +2,11 @@
 
 import warnings
 
+from degre_pipeline.configuration import ProjectConfigLoader
 from degre_pipeline.hooks import (
     ArtifactsHook,
     ClosingTableHook,
+    FirstChecksHook,
     MetricsHook,
     MlflowRunHook,
     ProvenanceHook,
@@ -22,6 +24,7 @@ warnings.filterwarnings("ignore", message="register_new_resolver", category=User
 _RECORDING = (MlflowRunHook, ProvenanceHook, MetricsHook, ArtifactsHook, ClosingTableHook)
 HOOKS = (
     UnreadParametersHook(),
+    FirstChecksHook(),
     TablesTogetherHook(),
     TrainingProcessesHook(),
     *(hook() for hook in _RECORDING if writes_here()),
@@ -32,10 +35,4 @@ HOOKS = (
 # The names are compared as packages spell them, and kedro-mlflow's spelling has changed.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow", "kedro-telemetry", "kedro-viz")
 
-CONFIG_LOADER_ARGS = {
-    "base_env": "base",
-    "default_run_env": "local",
-    # Without it, an overlay that sets one leaf of a mapping drops the leaf's siblings.
-    "merge_strategy": {"parameters": "soft"},
-    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**"]},
-}
+CONFIG_LOADER_CLASS = ProjectConfigLoader

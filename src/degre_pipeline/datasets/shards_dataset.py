@@ -66,7 +66,7 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
         """
         manifest = self._read_json(_SUCCESS)
         if manifest is None:
-            raise DatasetError(self._unfinished())
+            raise DatasetError(self.why_missing())
         for name in manifest["names"]:
             self._check_shard(name, manifest)
         return LoadedShards(self._folder, tuple(manifest["names"]), manifest[_FINGERPRINT])
@@ -124,7 +124,8 @@ class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
                 f"delete it, `{self._resume_command}` makes it again."
             )
 
-    def _unfinished(self) -> str:
+    def why_missing(self) -> str:
+        """Returns what of an unfinished folder is there, and the command that finishes it."""
         started = self._read_json(_STARTED)
         if started is None:
             return f"{self._folder} holds no shards; run `{self._resume_command}`."

@@ -2,6 +2,7 @@
 
 from .artifacts import ArtifactsHook
 from .closing_table import ClosingTableHook
+from .first_checks import FirstChecksHook
 from .metrics import MetricsHook
 from .mlflow_run import MlflowRunHook
 from .provenance import ProvenanceHook
@@ -12,6 +13,7 @@ from .unread_parameters import UnreadParametersHook
 __all__ = [
     "ArtifactsHook",
     "ClosingTableHook",
+    "FirstChecksHook",
     "MetricsHook",
     "MlflowRunHook",
     "ProvenanceHook",

@@ -14,7 +14,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from degre_pipeline.promotion.locations import tracking_uri
+from degre_pipeline.locations import tracking_uri
 
 from .workflow_run import find_or_create_run, workflow_run
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import mlflow
 
+from degre_pipeline.promotion.filters import quoted
+
 VARIABLE = "DEGRE_WORKFLOW_RUN"
 """Environment variable by which a scheduler names the workflow that a `kedro run` is a step of."""
 TAG = "workflow_run"
@@ -21,7 +23,10 @@ def find_or_create_run(experiment_id: str, workflow: str) -> str:
     The tag is written together with the run, so a step that is killed leaves a run that its retry finds.
     """
     found = mlflow.MlflowClient().search_runs(
-        [experiment_id], f"tags.{TAG} = '{workflow}'", max_results=1, order_by=["attributes.start_time ASC"]
+        [experiment_id],
+        f"tags.{TAG} = {quoted(workflow)}",
+        max_results=1,
+        order_by=["attributes.start_time ASC"],
     )
     if found:
         return str(found[0].info.run_id)

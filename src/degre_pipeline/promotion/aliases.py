@@ -3,6 +3,7 @@
 from mlflow import MlflowClient
 
 from degre_pipeline.promotion import ledger
+from degre_pipeline.promotion.filters import quoted
 from degre_pipeline.promotion.ledger import NOT_JUDGED, Entry, Move, version_or_none
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous_champion"
@@ -14,7 +15,7 @@ PASSED = "promote"
 
 def positions(client: MlflowClient, model: str) -> dict[str, int]:
     """Returns the version of every alias that is set; none where there is no such model."""
-    found = client.search_registered_models(f"name = '{model}'")
+    found = client.search_registered_models(f"name = {quoted(model)}")
     aliases = found[0].aliases if found else {}
     return {alias: int(aliases[alias]) for alias in ALIASES if alias in aliases}
 

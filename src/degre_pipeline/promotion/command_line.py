@@ -24,7 +24,7 @@ class Place:
 
 
 class _OneLine(click.Group):
-    """Says in one line what MLflow refuses, such as a user who may not move an alias."""
+    """Says in one line what is wrong, and what MLflow refuses, such as a user who may not move an alias."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -32,7 +32,7 @@ class _OneLine(click.Group):
         except Exception as error:
             from mlflow.exceptions import MlflowException
 
-            if isinstance(error, MlflowException):
+            if isinstance(error, MlflowException | ValueError):
                 raise click.ClickException(str(error)) from error
             raise
 
@@ -156,13 +156,16 @@ def _opened(place: dict[str, Any]) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's page for every move
     import mlflow
 
+    from degre_pipeline.locations import database_file
+    from degre_pipeline.promotion.filters import quoted
+
     found = find_place(**place)
-    file = found.tracking_uri.removeprefix("sqlite:///")
-    if file != found.tracking_uri and not Path(file).exists():
+    file = database_file(found.tracking_uri)
+    if file is not None and not file.exists():
         raise click.ClickException(f"there is no MLflow database {file}; allowed: one that a run has made")
     mlflow.set_tracking_uri(found.tracking_uri)
     client = mlflow.MlflowClient()
-    if not client.search_registered_models(f"name = '{found.model}'"):
+    if not client.search_registered_models(f"name = {quoted(found.model)}"):
         known = [model.name for model in client.search_registered_models()]
         raise click.ClickException(
             f"model is {found.model!r}; allowed: {', '.join(known) or 'none is there'}"
@@ -183,7 +186,7 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
         raise click.ClickException(
             f"{folder} is in no project; allowed: one with conf/base, or both --tracking-uri and --model"
         )
-    from degre_pipeline.promotion.locations import tracking_uri as resolved
+    from degre_pipeline.locations import tracking_uri as resolved
 
     mlflow_settings, parameters = _settings(root, env or os.environ.get("KEDRO_ENV"))
     configured = tracking_uri or mlflow_settings["server"]["mlflow_tracking_uri"]
@@ -193,19 +196,12 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
 
 def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what mlflow.yml and the parameters say in an environment."""
-    from kedro.config import OmegaConfigLoader
+    from degre_pipeline.configuration import ProjectConfigLoader
 
     with warnings.catch_warnings():
         # Kedro still calls it by its old name.
         warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-        settings = OmegaConfigLoader(
-            str(root / "conf"),
-            env=env,
-            base_env="base",
-            default_run_env="local",
-            merge_strategy={"parameters": "soft"},
-            config_patterns={"mlflow": ["mlflow*", "mlflow*/**"]},
-        )
+        settings = ProjectConfigLoader(str(root / "conf"), env)
         return settings["mlflow"], settings["parameters"]
 
 

@@ -12,6 +12,8 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from degre_pipeline.promotion.filters import quoted
+
 EXPERIMENT = "degre_promotions"
 REPORT = "gate"
 """Folder of the gate's report, among the artifacts of a version's run and of a move's run."""
@@ -73,7 +75,7 @@ def entries(client: MlflowClient, model: str, alias: str | None = None) -> list[
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return []
-    wanted = f"tags.model = '{model}'" + (f" and tags.alias = '{alias}'" if alias else "")
+    wanted = f"tags.model = {quoted(model)}" + (f" and tags.alias = {quoted(alias)}" if alias else "")
     found: list[Run] = []
     token = None
     while True:

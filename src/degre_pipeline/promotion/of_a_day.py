@@ -5,6 +5,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from degre_pipeline.promotion.aliases import CHALLENGER, CHAMPION, positions
 from degre_pipeline.promotion.champion import LET_THROUGH
+from degre_pipeline.promotion.filters import quoted
 from degre_pipeline.promotion.ledger import NOT_JUDGED, version_or_none
 
 
@@ -16,7 +17,7 @@ def version_of_day(client: MlflowClient, model: str, run_date: str) -> ModelVers
     challenger = version_or_none(client, model, positions(client, model).get(CHALLENGER))
     if challenger is not None and challenger.tags.get("run_date") == run_date:
         return challenger
-    found = client.search_model_versions(f"name = '{model}' and tags.run_date = '{run_date}'")
+    found = client.search_model_versions(f"name = {quoted(model)} and tags.run_date = {quoted(run_date)}")
     if not found:
         raise ValueError(
             f"run_date is {run_date!r}, of which {model!r} has no version; "

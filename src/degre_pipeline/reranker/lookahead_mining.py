@@ -19,14 +19,20 @@ def prepare_miner(
     trained: TrainedWeights, requests: Requests, config: MiningConfig, searched: int
 ) -> Evaluator:
     """Returns the evaluator on its device, its step compiled where so many requests make that pay."""
+    check_search(requests, config)
     n = requests.mask.shape[1]
-    require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
     evaluator = restore_evaluator(trained, config.pessimism).to(choose_device(config.device))
     steps = config.beam_size * (config.top_k or n) * requests.list_length
     if config.strategy == "bounded":
         steps = config.most_expansions
     fuse_steps(evaluator, config.compile, step_work(evaluator) * steps * searched)
     return evaluator
+
+
+def check_search(requests: Requests, config: MiningConfig) -> None:
+    """Raises ValueError if the search asks for more candidates than there are."""
+    n = requests.mask.shape[1]
+    require(config.top_k <= n, "top_k", config.top_k, f"0 to {n}, the number of candidates")
 
 
 def rows_to_mine(requests: Requests, config: MiningConfig) -> Tensor:

@@ -14,7 +14,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-from degre_pipeline import __version__
+from degre_pipeline import __version__, locations
 from degre_pipeline.service.bodies import check_token, read_body
 from degre_pipeline.service.cache_folder import cache_folder
 from degre_pipeline.service.checking import Checker
@@ -118,8 +118,7 @@ class Service:
 
 def tracking_uri(settings: ServiceSettings) -> str:
     """Returns where MLflow is: the setting, the environment, or the database in the working directory."""
-    default = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    return settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default
+    return locations.tracking_uri(settings.tracking_uri, os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd())
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:

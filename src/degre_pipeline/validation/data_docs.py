@@ -100,4 +100,5 @@ def _context(site: Path) -> "EphemeralDataContext":
 
 
 def _folder(path: Path) -> dict[str, Any]:
-    return {"class_name": "TupleFilesystemStoreBackend", "base_directory": path.absolute().as_posix()}
+    folder = path.absolute().as_posix().replace("$", r"\$")  # a bare one would begin a variable's name
+    return {"class_name": "TupleFilesystemStoreBackend", "base_directory": folder}

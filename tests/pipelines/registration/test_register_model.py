@@ -42,6 +42,8 @@ def register(shop, run_date="2026-01-31", ranking=(FROM_NOTHING, {}), **changed)
         split_seed=0,
         run_date=run_date,
         model_name="reranker",
+        source="simulated_shop",
+        data="simulated",
     )
 
 
@@ -61,6 +63,8 @@ def test_registers_in_the_open_run_and_makes_it_the_challenger(shop, registry):
     assert len(version.tags.pop("identity")) == 64
     assert version.tags == {
         "run_date": "2026-01-31",
+        "source": "simulated_shop",
+        "data": "simulated",
         "git_commit": "abc123",
         "training_first_day": "2026-01-27",
         "training_last_day": "2026-01-30",

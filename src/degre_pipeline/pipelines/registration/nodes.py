@@ -36,6 +36,8 @@ def register_model(
     split_seed: int,
     run_date: str,
     model_name: str,
+    source: str,
+    data: str,
 ) -> dict[str, Any]:
     """Registers the served model, once it is seen to rank as the generator, and makes it the challenger.
 
@@ -62,6 +64,8 @@ def register_model(
         first_day, last_day = first_and_last_day(requests, learned_from(lists))
         tags = {
             "run_date": str(run_date),
+            "source": source,
+            "data": data,
             "identity": identity,
             "training_first_day": first_day,
             "training_last_day": last_day,

@@ -30,6 +30,8 @@ def create_pipeline() -> Pipeline:
                     "params:list_building.lists.seed",
                     "params:run_date",
                     "params:registration.model_name",
+                    "params:ingestion.source",
+                    "params:registration.data",
                 ],
                 outputs="registered_model",
             )

@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
 from degre_pipeline.promotion.aliases import CHALLENGER, move, notice
+from degre_pipeline.promotion.filters import quoted
 from degre_pipeline.promotion.ledger import user
 from degre_pipeline.promotion.starting_point import StartingPoint, keep_for_later
 from degre_pipeline.reranker.configs import TrainedWeights
@@ -60,7 +61,8 @@ def identity_of(generator: TrainedWeights, run_date: str) -> str:
 def registered_before(name: str, identity: str) -> dict[str, Any] | None:
     """Returns the version with an identity, described as by `register_version`; None where there is none."""
     client = mlflow.MlflowClient()
-    found = client.search_model_versions(f"name = '{name}' and tags.identity = '{identity}'", max_results=1)
+    wanted = f"name = {quoted(name)} and tags.identity = {quoted(identity)}"
+    found = client.search_model_versions(wanted, max_results=1)
     return _described(found[0]) if found else None
 
 

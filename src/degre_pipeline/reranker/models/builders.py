@@ -126,8 +126,14 @@ def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evalua
     ]
     if config.members > 1:
         return EvaluatorEnsemble(members, pessimism).eval()
-    require(pessimism == 0, "pessimism", pessimism, "0 with a single evaluator; give it more members")
+    check_pessimism(pessimism, config.members)
     return members[0]
+
+
+def check_pessimism(pessimism: float, members: int) -> None:
+    """Raises ValueError if a single evaluator is asked to be pessimistic."""
+    allowed = "0 with a single evaluator; give it more members"
+    require(pessimism == 0 or members > 1, "pessimism", pessimism, allowed)
 
 
 def member_weights(trained: TrainedWeights, index: int) -> Mapping[str, Tensor]:

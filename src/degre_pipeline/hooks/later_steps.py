@@ -1,0 +1,74 @@
+"""What training, mining and registration will ask of the data and of one another, asked before they cost."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kedro.io import DataCatalog
+
+COSTLY = ("evaluator_training", "mining", "generator_distillation")
+"""The daily pipelines that take their time."""
+
+
+def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError where a later pipeline would end in an error that is certain by now.
+
+    Args:
+        catalog: Holds what list building has written.
+        settings: The checked parameters of all daily pipelines.
+    """
+    # Imported here so that commands that run no pipeline do not load the science.
+    from degre_pipeline.reranker.batching import Requests
+    from degre_pipeline.reranker.features import FeatureSpace
+
+    requests = Requests.from_tensors(catalog.load("request_tensors"))
+    space = FeatureSpace.from_dict(catalog.load("feature_space"))
+    _check_models(space, requests.list_length, settings)
+    _check_mining(requests, settings["mining"]["search"])
+    _check_example(catalog, space)
+
+
+def _check_models(space: Any, list_length: int, settings: Mapping[str, Any]) -> None:
+    """Builds the models as they will be built, and joins them as they will be joined."""
+    from degre_pipeline.reranker.models.builders import (
+        build_evaluator,
+        check_pessimism,
+        start_from_evaluator,
+        store,
+    )
+    from degre_pipeline.reranker.models.generator import build_generator
+    from degre_pipeline.reranker.training import seeded
+
+    evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
+    check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
+    one, sizes = replace(evaluator, members=1), space.sizes()
+    with seeded(0):  # leaves the process's random numbers as they are
+        teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)
+        generator = build_generator(sizes, list_length, distilled["model"])
+        if distilled["distillation"].warm_start:
+            start_from_evaluator(generator, teacher)
+
+
+def _check_mining(requests: Any, search: Any) -> None:
+    from degre_pipeline.reranker.lookahead_mining import check_search, rows_to_mine
+
+    check_search(requests, search)
+    rows_to_mine(requests, search)
+
+
+def _check_example(catalog: DataCatalog, space: Any) -> None:
+    """Puts together and checks the requests by which registration will describe and compare the model."""
+    from degre_pipeline.pipelines.registration.nodes import COMPARED, learned_from, lists_to_compare
+    from degre_pipeline.serving.example_requests import example_requests
+    from degre_pipeline.serving.request_schema import RequestSchema
+    from degre_pipeline.serving.signature import request_signature
+    from degre_pipeline.sources.splits import first_and_last_day
+
+    tables = {name: catalog.load(name) for name in ("requests", "users", "items")}
+    tables["candidates"] = catalog.load("scored_candidates")
+    lists = catalog.load("lists")
+    first_and_last_day(tables["requests"], learned_from(lists))
+    examples = example_requests(lists_to_compare(lists, COMPARED), tables, space)
+    for position, request in enumerate(examples):
+        RequestSchema.of(space).check(request, position)
+    request_signature(space, examples)

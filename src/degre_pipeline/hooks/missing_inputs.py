@@ -1,0 +1,64 @@
+"""What a run reads and nobody has written yet, with the command that writes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.io import DataCatalog, DatasetError
+from kedro.pipeline import Pipeline
+
+from degre_pipeline.datasets import ShardsDataset
+
+from .catalog_files import dataset_file
+from .every_pipeline import ALL
+
+
+def check_inputs(
+    pipeline: Pipeline, catalog: DataCatalog, pipelines: Mapping[str, Pipeline], run_params: Mapping[str, Any]
+) -> None:
+    """Raises DatasetError for data that the run would read and that is not there, naming who writes it.
+
+    Args:
+        pipeline: What is going to run.
+        catalog: Knows where data lie.
+        pipelines: Every pipeline by name.
+        run_params: Of the run, as Kedro hands them to hooks.
+    """
+    wanted = sorted(name for name in pipeline.inputs() if not _is_parameter(name))
+    missing = [name for name in wanted if name in catalog and not catalog.exists(name)]
+    if not missing:
+        return
+    others = f", and likewise {', '.join(missing[1:])}" if missing[1:] else ""
+    told = f"{_why(catalog, missing[0])}{others}"
+    makers = _makers(missing, pipelines)
+    if not makers:
+        raise DatasetError(f"{told}; no pipeline makes it")
+    raise DatasetError(f"{told}; run {' and '.join(makers)} first: `{_command(makers, run_params)}`")
+
+
+def _why(catalog: DataCatalog, name: str) -> str:
+    """Returns what is known of data that are not there; shards may be half there."""
+    dataset = catalog[name]
+    if isinstance(dataset, ShardsDataset):
+        return f"{name}: {dataset.why_missing().rstrip('.')}"
+    return f"{name} ({dataset_file(catalog, name)}) is not there"
+
+
+def _is_parameter(name: str) -> bool:
+    return name == "parameters" or name.startswith("params:")
+
+
+def _makers(missing: list[str], pipelines: Mapping[str, Pipeline]) -> list[str]:
+    """Returns the pipelines that write them, in the order in which `kedro run` goes through them."""
+    makers = {
+        name for name, pipeline in pipelines.items() if name != ALL and set(missing) & pipeline.all_outputs()
+    }
+    ends = {node.namespace: place for place, node in enumerate(pipelines[ALL].nodes)}
+    return sorted(makers, key=lambda name: ends.get(name, len(ends)))
+
+
+def _command(makers: list[str], run_params: Mapping[str, Any]) -> str:
+    words = ["kedro", "run", f"--pipelines={','.join(makers)}"]
+    if run_params.get("env"):
+        words.append(f"--env={run_params['env']}")
+    day = (run_params.get("runtime_params") or {}).get("run_date")
+    return " ".join([*words, f"--params=run_date={day}"] if day else words)
