@@ -35,6 +35,7 @@ LAST_DAY = datetime.date(2026, 1, 31)
 DAYS = 6
 ENVIRONMENT = "search_log"
 SIZES = (2000, 6000, 20_000, 60_000)
+WRONG = 65  # exit code where data or settings are wrong
 SHORT_REPORT = "evaluation.settings.exact_requests=0"
 Row = dict[str, Any]
 
@@ -96,8 +97,9 @@ def measure(point: Point) -> Row:
         for name, table in log.tables():
             derived = ["candidate_index"] if name == "exposures" else ["ranking_rank"]
             table.drop(columns=derived, errors="ignore").to_parquet(raw / f"{name}.parquet", index=False)
-        _kedro_run(project, point.shop.list_length)
-        return {**asdict(point), **_outcome(project, truth)}
+        trained = _kedro_run(project, point.shop.list_length)
+        found = _outcome(project, truth) if trained else {"outcome": "not trained", "true_gain": 0.0}
+        return {**asdict(point), **found}
 
 
 def _new_project(folder: Path) -> Path:
@@ -107,7 +109,8 @@ def _new_project(folder: Path) -> Path:
     return folder
 
 
-def _kedro_run(project: Path, list_length: int) -> None:
+def _kedro_run(project: Path, list_length: int) -> bool:
+    """Returns whether a model was trained; False where the run says that the log speaks for none."""
     settings = (
         "ingestion.source=request_log_files,ingestion.request_log_files.folder=data/01_raw/own,"
         f"list_building.lists.list_length={list_length},{SHORT_REPORT}"
@@ -121,10 +124,14 @@ def _kedro_run(project: Path, list_length: int) -> None:
         text=True,
         check=False,
     )
+    said = " ".join((done.stdout + done.stderr).split())
+    if done.returncode == WRONG and "no generator is trained" in said:
+        return False
     if done.returncode:
         raise RuntimeError(
             f"kedro run ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         )
+    return True
 
 
 def _outcome(project: Path, truth: ClickTruth) -> Row:

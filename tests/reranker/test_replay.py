@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from degre_pipeline.reranker.replay import (
+    check_borne_out,
     click_metrics,
     click_weights,
     examination,
@@ -106,3 +107,28 @@ def test_candidates_by_the_click_rate_of_a_code_and_then_by_score(make_requests)
     assert order.tolist() == [[3, 0]]
     only_scores = rate_order(torch.ones(1, 4, dtype=torch.long), one, torch.ones_like(codes), log)
     assert only_scores.tolist() == [[1, 2]]
+
+
+@pytest.fixture
+def in_order(make_requests):
+    """Requests that were shown in the order of their score; the third slot was clicked."""
+    drawn = make_requests(200)
+    clicks = torch.zeros(200, 4)
+    clicks[:, 2] = 1
+    return replace(drawn, exposed=drawn.scores.argsort(dim=1, descending=True)[:, :4], clicks=clicks)
+
+
+def test_a_log_in_one_order_is_borne_out_by_clicks_that_stand_higher_alone(in_order) -> None:
+    higher, lower = in_order.exposed[:, [2, 0, 1, 3]], in_order.exposed[:, [0, 1, 3, 2]]
+    check_borne_out(higher, in_order, in_order)
+    for lists in (lower, in_order.exposed):
+        with pytest.raises(ValueError, match="no generator is trained"):
+            check_borne_out(lists, in_order, in_order)
+    silent = replace(in_order, clicks=torch.zeros(200, 4))
+    with pytest.raises(ValueError, match=r"gain \+0\.0000 in NDCG"):
+        check_borne_out(higher, silent, silent)
+
+
+def test_a_log_that_varies_needs_no_such_sign(make_requests) -> None:
+    requests = make_requests(2000)
+    check_borne_out(requests.exposed, requests, requests)

@@ -15,6 +15,7 @@ from degre_pipeline.reranker.replay import (
     click_metrics,
     click_weights,
     examination,
+    order_gains,
     places_among_shown,
     places_of_shown,
     rate_order,
@@ -139,10 +140,7 @@ def _order_over_shown(
     lists: Tensor, requests: Requests, weights: Tensor, config: EvaluationConfig
 ) -> Estimate:
     """Returns the gain in DCG of the shown items' clicks by a list's order, over the sum of their weights."""
-    by_slot = weights.expand_as(requests.clicks)
-    own, total = weighted_click_metrics(places_among_shown(lists, requests), requests.clicks, by_slot)
-    shown, _ = weighted_click_metrics(places_among_shown(requests.shown, requests), requests.clicks, by_slot)
-    return _ratio(own["ndcg"] - shown["ndcg"], total, config)
+    return _ratio(*order_gains(lists, requests, weights), config)
 
 
 def _moved(lists: Tensor, requests: Requests) -> Array:

@@ -341,6 +341,7 @@ class DistillationConfig:
         own_prefix_rounds: Further trainings on the generator's own lists too, each of whose prefixes the
             evaluator labels anew; 0: none, as in the paper.
         own_prefix_beam: B of the completions that label them.
+        despite_log: Distils also where slots follow the score and no logged click speaks for mined lists.
     Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
     """
 
@@ -354,6 +355,7 @@ class DistillationConfig:
     warm_start: bool = False
     own_prefix_rounds: int = 0
     own_prefix_beam: int = 4
+    despite_log: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)

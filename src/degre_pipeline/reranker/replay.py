@@ -6,7 +6,14 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import Array
-from degre_pipeline.reranker.support import placements, score_ranks, shown_ranks
+from degre_pipeline.reranker.support import (
+    LEAST_COVERAGE,
+    placements,
+    score_ranks,
+    shown_ranks,
+    slot_coverage,
+    varies,
+)
 
 LEAST_PROPENSITY = 0.02
 """A click counts at most fifty times."""
@@ -112,6 +119,45 @@ def weighted_click_metrics(places: Tensor, clicks: Tensor, weights: Tensor) -> t
     }
     total: Array = (clicks * weights).sum(1).double().numpy()
     return {name: one.numpy() for name, one in earned.items()}, total
+
+
+def order_gains(lists: Tensor, requests: Requests, weights: Tensor) -> tuple[Array, Array]:
+    """Returns what the shown items' clicks gain in DCG by a list's order, by request, and their weights, [b].
+
+    Args:
+        lists: Candidate indices, [b, L]; -1 in empty slots.
+        requests: b requests; what a list leaves out follows in the order in which it was shown.
+        weights: Of a click in each slot, [b, t] or [t].
+    """
+    by_slot = weights.expand_as(requests.clicks)
+    own, total = weighted_click_metrics(places_among_shown(lists, requests), requests.clicks, by_slot)
+    shown, _ = weighted_click_metrics(places_among_shown(requests.shown, requests), requests.clicks, by_slot)
+    return own["ndcg"] - shown["ndcg"], total
+
+
+def check_borne_out(lists: Tensor, requests: Requests, log: Requests) -> None:
+    """Raises ValueError where a log without variation gives no sign that other lists are better.
+
+    Clicks that were logged in one order favour it, and so lists that do not put them higher are not worth a
+    model.
+
+    Args:
+        lists: The best mined list of held-out requests, [b, L]; -1 in empty slots.
+        requests: The held-out requests.
+        log: All requests of the log.
+    """
+    if varies(log):
+        return
+    gains, total = order_gains(lists, requests, torch.ones(requests.list_length))
+    gain = float(gains.sum() / total.sum()) if total.sum() else 0.0
+    if gain <= 0:
+        raise ValueError(
+            f"The logged clicks of {len(requests)} validation requests gain {gain:+.4f} in NDCG by the order "
+            "of the mined lists; allowed: above 0 where slots follow the score (slot_coverage "
+            f"{slot_coverage(log):.2f}, {LEAST_COVERAGE} would do). Nothing in this log speaks for another "
+            "order than the one it shows, and no generator is trained. Show some lists at random, declare "
+            "features that the score does not know, or set generator_distillation.distillation.despite_log"
+        )
 
 
 def supported_share(lists: Tensor, requests: Requests, log: Requests, least: float) -> Array:

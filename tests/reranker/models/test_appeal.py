@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from degre_pipeline.reranker.models.appeal import AssumedExamination, RisingScore, examined
+from degre_pipeline.reranker.models.appeal import SPEED, AssumedExamination, RisingScore, examined
 from degre_pipeline.reranker.search import beam_search
 
 
@@ -29,7 +29,7 @@ def test_a_higher_score_never_takes_appeal_away() -> None:
     rising = RisingScore(6)
     assert rising(torch.arange(6)).flatten().tolist() == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2.0])
     with torch.no_grad():
-        rising.steps.copy_(torch.randn(5) * 5)
+        rising.steps.copy_(torch.randn(5) * 0.3)
     assert bool((rising(torch.arange(6)).flatten().diff() > 0).all())
 
 
@@ -50,7 +50,7 @@ def test_the_score_moves_an_item_by_its_own_share_alone(make_evaluator, make_req
     low, high = (
         evaluator._appeal(evaluator.project(requests.static, some)) for some in (requests.candidates, higher)
     )
-    steps = torch.nn.functional.softplus(evaluator.rising.steps)[requests.candidates[..., -1].long()]
+    steps = torch.nn.functional.softplus(SPEED * evaluator.rising.steps)[requests.candidates[..., -1].long()]
 
     assert torch.allclose((high - low)[..., 0], steps)
 

@@ -20,6 +20,7 @@ from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
 from degre_pipeline.reranker.objectives import MinedRequests
+from degre_pipeline.reranker.replay import check_borne_out
 
 
 def distill_generator(
@@ -37,8 +38,14 @@ def distill_generator(
     """Returns the generator with the best validation loss on mined sequences, and its training history.
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
+
+    Raises: ValueError: If slots follow the score and no logged click speaks for the mined lists.
     """
     mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
+    if distillation.teacher == "mined" and not distillation.despite_log:
+        held_out = mined.of_split("validation")
+        log = Requests.from_tensors(request_tensors)
+        check_borne_out(held_out.sequences[:, 0].long(), held_out.requests, log)
     generator, history = distill(
         mined.of_split("train"),
         mined.of_split("validation"),

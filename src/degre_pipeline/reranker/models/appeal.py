@@ -11,6 +11,9 @@ from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
 SPREAD_OF_SCORES = 2.0
 """Logits between the lowest and the highest bucket of the ranking score, before training."""
 
+SPEED = 10.0
+"""Adam moves all parameters about equally far, and what the score adds has far to go."""
+
 
 class AssumedExamination(nn.Module):
     """Chance that a slot is looked at, slot^-decay: assumed, not learned.
@@ -40,12 +43,12 @@ class RisingScore(nn.Module):
 
     def __init__(self, indices: int) -> None:
         super().__init__()
-        step = SPREAD_OF_SCORES / max(indices - 1, 1)
-        self.steps = nn.Parameter(torch.full((indices - 1,), step).expm1().log())
+        step = torch.tensor(SPREAD_OF_SCORES / max(indices - 1, 1))
+        self.steps = nn.Parameter(torch.full((indices - 1,), step.expm1().log().item() / SPEED))
 
     def forward(self, bucket: Tensor) -> Tensor:
         """Returns the addend of every bucket index, [..., 1] of [...]; 0 for index 0, a missing score."""
-        levels = functional.pad(functional.softplus(self.steps).cumsum(0), (1, 0))
+        levels = functional.pad(functional.softplus(SPEED * self.steps).cumsum(0), (1, 0))
         return levels[bucket.long()].unsqueeze(-1)
 
 
