@@ -125,7 +125,10 @@ def _layer(entry: dict[str, Any], folders: dict[str, Any]) -> str:
 
 
 def _suite(entry: dict[str, Any]) -> str:
-    return f"`{entry['validator']['options']['table']}`" if "validator" in entry else "–"
+    if "validator" not in entry:
+        return "–"
+    table = entry["validator"]["options"].get("table")  # what checks no table only keeps a page
+    return f"`{table}`" if table else "a page alone"
 
 
 def _find(name: str, file: Path) -> Any:
