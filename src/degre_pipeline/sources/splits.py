@@ -109,6 +109,11 @@ def first_and_last_day(requests: pd.DataFrame, request_ids: Iterable[int]) -> tu
     return asked.min().date().isoformat(), asked.max().date().isoformat()
 
 
+def last_day(requests: pd.DataFrame) -> str:
+    """Returns the ISO date of the last request of a log; a run's own date may be another."""
+    return first_and_last_day(requests, requests["request_id"])[1]
+
+
 def _split_by_day(requests: pd.DataFrame, held_out: HeldOut) -> NDArray[np.str_]:
     """Tests on the last calendar days that have requests, and validates on those before them."""
     days = requests["requested_at"].dt.normalize()

@@ -197,7 +197,9 @@ def with_truth() -> ReportData:
 @pytest.fixture(scope="module")
 def html(with_truth: ReportData) -> str:
     named = {field.name: getattr(with_truth, field.name) for field in fields(with_truth)}
-    return write_report(**named, config=CONFIG, run_date="2026-01-31")
+    times = pd.to_datetime(["2018-03-30 23:00", "2018-03-31 01:00"])
+    requests = pd.DataFrame({"request_id": [1, 2], "requested_at": times})
+    return write_report(**named, config=CONFIG, requests=requests)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def page(html: str) -> Page:
 
 def test_the_head_says_what_was_evaluated(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "Run of 2026-01-31: 4 test requests with lists of 2 slots" in text
+    assert "Log up to 2018-03-31: 4 test requests with lists of 2 slots" in text
     assert "2 of them ranked among 1,234 random lists each" in text
     assert "77 resamples" in text
 
@@ -435,7 +437,7 @@ def test_every_picture_is_a_drawing(page: Page) -> None:
 
 
 def test_the_same_results_give_the_same_page(with_truth: ReportData, html: str) -> None:
-    assert render_report(with_truth, CONFIG, "2026-01-31") == html
+    assert render_report(with_truth, CONFIG, "2018-03-31") == html
 
 
 def test_every_subject_has_a_label() -> None:

@@ -119,7 +119,7 @@ class Gate:
     def pass_through(self, shop: Shop, registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
         """Returns what the last node returns."""
         decision = self.decide(shop, registered)
-        report = write_gate_report(decision, "2026-01-31")
+        report = write_gate_report(decision, {"last_day": "2026-01-31"})
         return record_decision(decision, report, registered, replace(self.settings, **settings))
 
 

@@ -46,6 +46,7 @@ from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator, restore_generator
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.training import choose_device
+from degre_pipeline.sources.splits import last_day
 
 
 def rerank_test_requests(
@@ -278,9 +279,9 @@ def write_report(
     judge_agreement: pd.DataFrame,
     diagnostics: pd.DataFrame,
     config: EvaluationConfig,
-    run_date: str,
+    requests: pd.DataFrame,
 ) -> str:
-    """Returns the evaluation report, one HTML page that needs nothing but itself."""
+    """Returns the evaluation report of a log, one HTML page that needs nothing but itself."""
     # Here, because the registry imports this file for every command and matplotlib is slow to import.
     from degre_pipeline.pipelines.evaluation.report.page import ReportData, render_report
 
@@ -296,4 +297,4 @@ def write_report(
         judge_agreement=judge_agreement,
         diagnostics=diagnostics,
     )
-    return render_report(data, config, str(run_date))
+    return render_report(data, config, last_day(requests))

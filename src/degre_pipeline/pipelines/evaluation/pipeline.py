@@ -124,7 +124,7 @@ def create_pipeline() -> Pipeline:
                     "judge_agreement",
                     "diagnostics",
                     settings,
-                    "params:run_date",
+                    "requests",
                 ],
                 outputs="evaluation_report",
             ),

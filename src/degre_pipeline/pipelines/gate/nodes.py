@@ -106,11 +106,11 @@ def decide_promotion(
     }
 
 
-def write_gate_report(gate_decision: dict[str, Any], run_date: str) -> str:
+def write_gate_report(gate_decision: dict[str, Any], gate_slice: dict[str, Any]) -> str:
     """Returns the gate's report, one HTML page that needs nothing but itself."""
     from degre_pipeline.pipelines.gate.report import render_gate_report
 
-    return render_gate_report(gate_decision, str(run_date))
+    return render_gate_report(gate_decision, gate_slice["last_day"])
 
 
 def record_decision(

@@ -49,7 +49,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 write_gate_report,
                 name="write_gate_report",
-                inputs=["gate_decision", "params:run_date"],
+                inputs=["gate_decision", "gate_slice"],
                 outputs="gate_report",
             ),
             Node(

@@ -13,14 +13,14 @@ OUTCOMES = {
 }
 
 
-def render_gate_report(decision: Mapping[str, Any], run_date: str) -> str:
+def render_gate_report(decision: Mapping[str, Any], last_day: str) -> str:
     """Returns the page. All data in it is escaped, and characters beyond ASCII are written as references."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["figure"] = figure
     template = environment.from_string(
         resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
     )
-    page = template.render(decision=decision, title=OUTCOMES[decision["outcome"]], run_date=run_date)
+    page = template.render(decision=decision, title=OUTCOMES[decision["outcome"]], last_day=last_day)
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 

@@ -12,7 +12,7 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
 from degre_pipeline.serving.example_requests import example_requests
 from degre_pipeline.serving.parity import check_parity
-from degre_pipeline.sources.splits import TEST, first_and_last_day
+from degre_pipeline.sources.splits import TEST, first_and_last_day, last_day
 
 COMPARED = 32
 """Requests on which the served model is compared with the trained generator."""
@@ -61,14 +61,15 @@ def register_model(
     registered = registry.registered_before(model_name, identity)
     if registered is None:
         tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-        first_day, last_day = first_and_last_day(requests, learned_from(lists))
+        first_learned, last_learned = first_and_last_day(requests, learned_from(lists))
         tags = {
             "run_date": str(run_date),
             "source": source,
             "data": data,
             "identity": identity,
-            "training_first_day": first_day,
-            "training_last_day": last_day,
+            "log_last_day": last_day(requests),
+            "training_first_day": first_learned,
+            "training_last_day": last_learned,
             "external_share": str(external_share),
             "split_seed": str(split_seed),
             **registry.metric_tags(metrics),
@@ -78,7 +79,7 @@ def register_model(
         registered = _registered(generator, space, ranking, request_tensors, lists, tables, model_name, tags)
         evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
         registry.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
-    registry.make_challenger(model_name, registered["version"], str(run_date))
+    registry.make_challenger(model_name, registered["version"], last_day(requests))
     return registered
 
 

@@ -79,7 +79,7 @@ def keep_trained(run_id: str, feature_space: Mapping[str, Any], models: Mapping[
     keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(feature_space, models))
 
 
-def make_challenger(name: str, version: int, run_date: str) -> None:
+def make_challenger(name: str, version: int, last_day: str) -> None:
     """Moves the alias of the newest model to a version, after writing down what was moved elsewhere."""
     client = mlflow.MlflowClient()
     notice(client, name)
@@ -89,7 +89,7 @@ def make_challenger(name: str, version: int, run_date: str) -> None:
         CHALLENGER,
         version,
         who=f"registration, run by {user()}",
-        why=f"newest model, of {run_date}",
+        why=f"newest model, of a log up to {last_day}",
     )
 
 

@@ -46,7 +46,7 @@ class ReportData:
     diagnostics: pd.DataFrame
 
 
-def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> str:
+def render_report(data: ReportData, config: EvaluationConfig, last_day: str) -> str:
     """Returns the page. All data in it is escaped, and characters beyond ASCII are written as references.
 
     References, because the page is then the same in whichever encoding it is stored.
@@ -57,7 +57,7 @@ def render_report(data: ReportData, config: EvaluationConfig, run_date: str) -> 
         resources.files(__package__).joinpath("page.html.j2").read_text("utf-8")
     )
     page = template.render(
-        run_date=run_date,
+        last_day=last_day,
         config=config,
         counts=_counts(data.list_judgements),
         knows_truth="truth" in judges_of_lists(estimates),
