@@ -134,6 +134,10 @@ test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the qu
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
 	$(BIN)/pytest -m 'slow and not gpu and not browser and not airflow' $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## Anything at all to a service on this machine: bodies, headers, slow clients
+	$(BIN)/pytest tests/service/test_fuzzing.py tests/service/test_http_fuzzing.py $(ARGS)
+
 .PHONY: test-airflow
 test-airflow: $(VENV)/.installed-dev $(AIRFLOW)/.installed ## Whole days in a real Airflow, with faults (about half an hour)
 	$(BIN)/pytest -m airflow $(ARGS)

@@ -136,7 +136,7 @@ def test_a_call_without_a_request_keeps_no_other_waiting():
 
 def test_long_requests_make_short_batches():
     _, batches = ask([0, [*range(1, 20)]], candidates=[{}] * 128)
-    assert [len(batch) for batch in batches] == [1, 8, 8, 3]
+    assert [len(batch) for batch in batches] == [1, 4, 4, 4, 4, 3]
 
 
 def test_a_request_that_fails_takes_no_other_with_it():

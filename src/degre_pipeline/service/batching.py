@@ -16,7 +16,7 @@ from degre_pipeline.serving.reranking_model import RankedList
 
 logger = logging.getLogger(__name__)
 
-MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 1024
+MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 512
 """Requests and, padded to the longest, candidates decoded together; more would keep those behind waiting."""
 Observer = Callable[[LoadedModel, Sequence[Request], Sequence[RankedList]], None]
 
