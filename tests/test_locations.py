@@ -29,7 +29,9 @@ def test_mlflow_finds_the_database_of_a_folder_of_any_name(
     assert b"here" in database.read_bytes()
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:5000", "postgresql://a@b/c", "sqlite://"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:5000", "postgresql://a@b/c", "sqlite://", "sqlite:///:memory:"]
+)
 def test_other_places_have_no_file(address: str) -> None:
     assert database_file(address) is None
 

@@ -34,7 +34,7 @@ def database_file(address: str) -> Path | None:
     if not address.startswith("sqlite"):
         return None
     file = make_url(address).database
-    return Path(file) if file else None
+    return Path(file) if file not in (None, "", ":memory:") else None
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@ import errno
 from pathlib import Path
 
 import pytest
+from kedro.framework import project
 from kedro.io import DataCatalog
 from kedro.pipeline import Node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+from kedro.validation.parameter_validator import ParameterValidator
 
+import project_runs
 from degre_pipeline.cli import MAY_PASS, exit_code
 from degre_pipeline.hooks.first_checks import FirstChecksHook, check_devices, check_free_disk, check_runner
+from degre_pipeline.hooks.later_steps import check_later_steps
 
 
 @pytest.mark.parametrize("runner", [ParallelRunner(), ThreadRunner()])
@@ -42,3 +46,15 @@ def test_a_device_that_is_not_there_is_named_with_its_setting() -> None:
     check_devices({"training": {"device": "cpu"}, "gate": {"device": "auto"}})
     with pytest.raises(ValueError, match=r"gate\.device: device is 'tpu7'; allowed: auto, cpu"):
         check_devices({"training": {"device": "cpu"}, "gate": {"device": "tpu7"}})
+
+
+ENVS = sorted(path.name for path in (project_runs.SOURCE / "conf").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_the_settings_of_every_folder_pass(finished_run: Path, env: str) -> None:
+    with project_runs.context(finished_run, env) as opened:
+        validator = ParameterValidator({name: project.pipelines[name] for name in project_runs.PIPELINES})
+        settings = validator.validate_raw_params(opened.config_loader["parameters"])
+    with project_runs.context(finished_run) as opened:
+        check_later_steps(opened.catalog, settings)

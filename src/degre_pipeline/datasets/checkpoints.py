@@ -1,6 +1,5 @@
 """Checkpoints of trainings as files: whole or not there, and never continued by another training."""
 
-import hashlib
 import json
 import logging
 import os
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from kedro.io import DatasetError
 
 from .atomic import remove_leftovers
@@ -46,7 +44,7 @@ class CheckpointFolder:
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """The last state of one training, with a hash of all that is in it.
+    """The last state of one training.
 
     Attributes:
         path: The safetensors file; what is no tensor is JSON in its header.
@@ -74,8 +72,7 @@ class CheckpointFile:
     def save(self, state: "State") -> None:
         """Write the state in one step, in place of the one before."""
         told = json.dumps([self.identity, state.facts])
-        content = json.dumps({"told": told, "sha256": _sha256(told, state.tensors)})
-        write_tensors(self.path, state.tensors, {_CHECKPOINT: content})
+        write_tensors(self.path, state.tensors, {_CHECKPOINT: told})
 
     def _set_aside(self, reason: str) -> None:
         aside = self.path.with_name(f"{self.path.stem}{SET_ASIDE}{self.path.suffix}")
@@ -87,19 +84,10 @@ def _read(path: Path) -> "tuple[State, dict[str, str]]":
     # Imported here so that reading the catalog does not load the science.
     from degre_pipeline.reranker.checkpoints import State
 
-    content = json.loads(read_header(path)[_CHECKPOINT])
+    identity, facts = json.loads(read_header(path)[_CHECKPOINT])
     # Copies: what is trained on must lie in memory as it did before the interruption, to the same last bit.
     tensors = {name: tensor.clone() for name, tensor in read_tensors(path).items()}
-    if content["sha256"] != _sha256(content["told"], tensors):
-        raise ValueError("its content is not what was written")
-    identity, facts = json.loads(content["told"])
     return State(tensors, facts), identity
-
-
-def _sha256(told: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    from degre_pipeline.reranker.fingerprints import fingerprint
-
-    return hashlib.sha256(f"{told}\n{fingerprint(tensors)}".encode()).hexdigest()
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, str]) -> str:

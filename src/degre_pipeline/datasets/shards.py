@@ -59,7 +59,10 @@ class LoadedShards:
         return len(self.names)
 
     def load(self, name: str) -> dict[str, torch.Tensor]:
-        """Return one shard's tensors, memory-mapped. Raises KeyError for an unknown name."""
+        """Return one shard's tensors, memory-mapped.
+
+        Raises: KeyError for an unknown name; DatasetError for a damaged file.
+        """
         if name not in self.names:
             raise KeyError(f"{self.folder} holds no shard {name!r}; it holds {list(self.names)}.")
         return read_tensors(shard_path(self.folder, name))

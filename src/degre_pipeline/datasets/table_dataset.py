@@ -12,6 +12,8 @@ from .atomic import FileBeside
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """Loads and saves a DataFrame as one Parquet file, which a save replaces in one step.
 
+    Every page has a checksum, so that a bit that changes on the disk ends the run that reads it.
+
     Tables that belong together can be held back: each is then written beside its file, and takes its place
     when all of them have been written. `TablesTogetherHook` does so for the tables that one node returns.
     """
@@ -29,10 +31,20 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
-        """Return the table. Raises: DatasetError if there is no file."""
+        """Return the table. Raises: DatasetError if there is no file, or if it is damaged."""
         if not self._exists():
             raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
-        return pd.read_parquet(self._filepath)
+        try:
+            return pd.read_parquet(self._filepath, page_checksum_verification=True)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the system could not read, and may later
+            # Without its cause: a damaged file stays one, whatever the reader stumbled over.
+            raise DatasetError(
+                f"{self._filepath} is damaged: {error}. Delete it and run its pipeline again."
+            ) from None
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the table; the file of an earlier save stays as it was if that fails.
@@ -41,7 +53,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         beside = FileBeside(self._filepath)
         try:
-            data.to_parquet(beside.temporary)
+            data.to_parquet(beside.temporary, write_page_checksum=True)
             beside.finish()
         except BaseException:
             beside.drop()

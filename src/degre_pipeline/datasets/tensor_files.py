@@ -1,7 +1,12 @@
-"""Named tensors in one safetensors file: written atomically, read by memory map, never pickled."""
+"""Named tensors in one safetensors file: written atomically, checked when read, never pickled."""
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from kedro.io import DatasetError
@@ -10,11 +15,22 @@ from safetensors.torch import save_file
 
 from .atomic import atomic_path
 
+_CONTENT = "content"
+"""The one entry of a file's own header: safetensors writes several in no fixed order."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a file says of itself: the text header, and the SHA-256 of every tensor."""
+
+    header: dict[str, str]
+    sha256: dict[str, str]
+
 
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors and a text header, replacing the file in one step.
+    """Write tensors, a text header and the hashes of both, replacing the file in one step.
 
     Args:
         path: Where the file belongs.
@@ -23,50 +39,88 @@ def write_tensors(
     Raises: TypeError if a value is not a tensor.
     """
     storable = _storable(tensors)
-    # None, because an empty header beside no tensors makes safetensors write a file it cannot read.
-    text = dict(header) if header else None
+    hashes = {name: _sha256(name, tensor) for name, tensor in sorted(storable.items())}
+    told = json.dumps([dict(header or {}), hashes])
     with atomic_path(path) as temporary:
-        save_file(storable, temporary, metadata=text)
+        save_file(storable, temporary, metadata={_CONTENT: f"{_digest(told)} {told}"})
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Return the file's tensors on the CPU, memory-mapped.
 
-    Raises: DatasetError naming the file if it is missing, cut short or no safetensors file.
+    Raises: DatasetError naming the file if it is missing, cut short, no safetensors file, or if its content
+        is not what was written.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as (file, content):
+        return {name: _checked(path, file, name, content) for name in content.sha256}
 
 
 def read_tensor(path: Path, name: str) -> torch.Tensor:
     """Return one tensor of the file without reading the others.
 
-    Raises: DatasetError naming the file if it is unreadable or holds no tensor of that name.
+    Raises: DatasetError naming the file if it is unreadable or damaged, or holds no tensor of that name.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            if name in names:
-                tensor: torch.Tensor = file.get_tensor(name)
-                return tensor
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-    raise DatasetError(f"{path} holds no tensor {name!r}; it holds {sorted(names)}.")
+    with _opened(path) as (file, content):
+        if name in content.sha256:
+            return _checked(path, file, name, content)
+    raise DatasetError(f"{path} holds no tensor {name!r}; it holds {sorted(content.sha256)}.")
 
 
 def read_header(path: Path) -> dict[str, str]:
     """Return the file's text header; opening the file also checks that it is as long as it says.
 
-    Raises: DatasetError naming the file if it is missing, cut short or no safetensors file.
+    Raises: DatasetError naming the file if it is missing, cut short, no safetensors file, or if the header is
+        not what was written.
     """
+    with _opened(path) as (_, content):
+        return content.header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, _Content]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+            yield file, _content(path, file)
+    except SafetensorError as error:
+        # Without its cause: a damaged file stays one, whatever the reader stumbled over.
+        raise _unreadable(path, error) from None
+    except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _content(path: Path, file: Any) -> _Content:
+    digest, _, told = (file.metadata() or {}).get(_CONTENT, "").partition(" ")
+    if not told or digest != _digest(told):
+        raise _damaged(path, "its header")
+    content = _Content(*json.loads(told))
+    if set(content.sha256) != set(file.keys()):
+        raise _damaged(path, "its list of tensors")
+    return content
+
+
+def _checked(path: Path, file: Any, name: str, content: _Content) -> torch.Tensor:
+    tensor: torch.Tensor = file.get_tensor(name)
+    if _sha256(name, tensor) != content.sha256[name]:
+        raise _damaged(path, repr(name))
+    return tensor
+
+
+def _sha256(name: str, tensor: torch.Tensor) -> str:
+    # Imported here so that reading the catalog does not load the science.
+    from degre_pipeline.reranker.fingerprints import fingerprint
+
+    return fingerprint({name: tensor})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _damaged(path: Path, part: str) -> DatasetError:
+    return DatasetError(
+        f"{path}: {part} is not what was written; the file is damaged, or of an earlier version of this "
+        "project. Delete it and run its pipeline again."
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:

@@ -58,7 +58,7 @@ class FirstChecksHook:
         pipelines = every_pipeline(run_params)
         self._settings = self._checked_settings(pipelines, run_params)
         check_inputs(pipeline, catalog, pipelines, run_params)
-        check_free_disk(Path(run_params["project_path"]))
+        check_free_disk(_data_folder(Path(run_params["project_path"])))
         if _MODEL_NAME in pipeline.inputs() and writes_here():
             _check_registry(self._settings)
         return (yield)
@@ -92,6 +92,12 @@ def check_runner(runner: str | None) -> None:
     name = next((name for name in _OTHER_RUNNERS if name in str(runner)), None)
     if name is not None:
         raise ValueError(f"runner is {name}; allowed: SequentialRunner, the default: {_IN_TURN}")
+
+
+def _data_folder(project_path: Path) -> Path:
+    """Returns where data lie, which may be another disk's; the project's folder before there are any."""
+    folder = project_path / "data"
+    return folder if folder.is_dir() else project_path
 
 
 def check_free_disk(folder: Path, least: int = LEAST_FREE_BYTES) -> None:

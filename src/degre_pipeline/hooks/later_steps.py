@@ -23,12 +23,12 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
 
     requests = Requests.from_tensors(catalog.load("request_tensors"))
     space = FeatureSpace.from_dict(catalog.load("feature_space"))
-    _check_models(space, requests.list_length, settings)
+    _check_models(space, requests, settings)
     _check_mining(requests, settings["mining"]["search"])
     _check_example(catalog, space)
 
 
-def _check_models(space: Any, list_length: int, settings: Mapping[str, Any]) -> None:
+def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> None:
     """Builds the models as they will be built, and joins them as they will be joined."""
     from degre_pipeline.reranker.models.builders import (
         build_evaluator,
@@ -37,11 +37,13 @@ def _check_models(space: Any, list_length: int, settings: Mapping[str, Any]) -> 
         store,
     )
     from degre_pipeline.reranker.models.generator import build_generator
+    from degre_pipeline.reranker.support import with_head
     from degre_pipeline.reranker.training import seeded
 
     evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
-    one, sizes = replace(evaluator, members=1), space.sizes()
+    one, sizes = replace(with_head(evaluator, requests), members=1), space.sizes()
+    list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)
         generator = build_generator(sizes, list_length, distilled["model"])

@@ -4,6 +4,7 @@ import atexit
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from degre_pipeline.locations import tracking_uri
+from degre_pipeline.locations import database_file, tracking_uri
 
+from .killed_runs import close_killed_runs, writer_tags
+from .mlflow_database import database_at_hand
 from .workflow_run import find_or_create_run, workflow_run
 
 with warnings.catch_warnings(record=True):
@@ -45,13 +48,17 @@ class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes
         context.config_loader["mlflow"] = with_locations(
             context.config_loader["mlflow"], Path(context.project_path), os.environ.get("MLFLOW_TRACKING_URI")
         )
-        super().after_context_created(context)
+        file = database_file(context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"])
+        with nullcontext() if file is None else database_at_hand(file):
+            super().after_context_created(context)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Open the run before any other hook writes to it; a workflow's step opens the workflow's again."""
+        if self._is_mlflow_enabled and not self._already_active_mlflow:
+            close_killed_runs(self.mlflow_config.tracking.experiment._experiment.experiment_id)
         workflow = workflow_run()
         if workflow is not None and not self._already_active_mlflow:
             tracking = self.mlflow_config.tracking
@@ -60,6 +67,7 @@ class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes
         super().before_pipeline_run(run_params, pipeline, catalog)
         if self._is_mlflow_enabled and not self._already_active_mlflow:
             self._open_run_id = self.run_id
+            mlflow.set_tags(writer_tags())
 
     @hook_impl
     def before_node_run(

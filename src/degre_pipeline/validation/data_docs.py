@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .offline_pages import make_self_contained
+
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.data_context import EphemeralDataContext
@@ -53,8 +55,9 @@ def run_expectations(
 
 
 def build_site(site: Path) -> None:
-    """Write the pages anew: the latest result of every suite, and their index."""
+    """Write the pages anew: the latest result of every suite, and their index. They need no other host."""
     _context(site).build_data_docs()
+    make_self_contained(site)
 
 
 def _forget_result(site: Path, suite_name: str) -> None:

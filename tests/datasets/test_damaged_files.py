@@ -1,0 +1,127 @@
+"""One changed bit in a file between two pipelines: an error of the kind that no other try can mend."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kedro.io import AbstractDataset, DatasetError
+
+from degre_pipeline.cli import WRONG, exit_code
+from degre_pipeline.datasets import (
+    CheckpointFolder,
+    ModelDataset,
+    Shards,
+    ShardsDataset,
+    TableDataset,
+    TensorsDataset,
+)
+from degre_pipeline.reranker.checkpoints import State
+from degre_pipeline.reranker.configs import TrainedWeights
+
+TENSORS = {
+    "rows": torch.arange(6, dtype=torch.int32).reshape(2, 3),
+    "flags": torch.tensor([True, False]),
+    "weights": torch.tensor([0.5, -1.25]),
+    "none": torch.zeros(0, 2),
+}
+
+
+def with_one_bit_changed(path: Path, step: int = 1) -> Iterator[int]:
+    """Changes one bit of every byte, or of every few bytes, in turn; yields the place and then mends it."""
+    whole = path.read_bytes()
+    for place in range(0, len(whole), step):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << (place % 8)
+        path.write_bytes(bytes(broken))
+        yield place
+    path.write_bytes(whole)
+
+
+def check_every_bit(dataset: AbstractDataset[Any, Any], path: Path, step: int = 1) -> None:
+    for place in with_one_bit_changed(path, step):
+        with pytest.raises(DatasetError, match=r"damaged|no whole safetensors") as refused:
+            dataset.load()
+        assert exit_code(refused.value) == WRONG, place
+        assert str(path) in str(refused.value)
+    dataset.load()
+
+
+def test_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "requests.safetensors"
+    dataset = TensorsDataset(str(path))
+    dataset.save(TENSORS)
+    check_every_bit(dataset, path)
+
+
+def test_a_model_with_its_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    dataset = ModelDataset(str(path))
+    dataset.save(TrainedWeights({"w": torch.tensor([1.0, 2.0])}, {"model": "generator", "width": 8}))
+    check_every_bit(dataset, path)
+
+
+def test_shards(tmp_path: Path) -> None:
+    dataset = ShardsDataset(str(tmp_path))
+    dataset.save(Shards("one", ("a", "b"), lambda name: {**TENSORS, "name": torch.tensor(ord(name))}))
+    loaded = dataset.load()
+    for read in (lambda: loaded.load("b"), lambda: loaded.concat("rows")):
+        path = tmp_path / "b.safetensors"
+        whole = path.read_bytes()
+        place = whole.index(TENSORS["rows"].numpy().tobytes())
+        path.write_bytes(whole[:place] + b"\7" + whole[place + 1 :])
+        with pytest.raises(DatasetError, match=r"b\.safetensors: 'rows' is not what was written") as refused:
+            read()
+        assert exit_code(refused.value) == WRONG
+        path.write_bytes(whole)
+        read()
+
+
+def test_a_checkpoint_is_set_aside(tmp_path: Path) -> None:
+    checkpoint = CheckpointFolder(tmp_path).of("training", {"code": "1"})
+    for step in (0, 7):
+        checkpoint.save(State({"w": torch.tensor([1.0, 2.0])}, {"epoch": 1}))
+        next(place for place in with_one_bit_changed(checkpoint.path) if place > 8 + step)
+        assert checkpoint.load() is None
+        assert not checkpoint.path.exists()
+
+
+def test_a_file_without_hashes_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "requests.safetensors"
+    save_file({"rows": TENSORS["rows"]}, path)
+    with pytest.raises(DatasetError, match="damaged, or of an earlier version of this project"):
+        TensorsDataset(str(path)).load()
+
+
+def test_the_pages_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.parquet"
+    dataset = TableDataset(str(path))
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"item_id": np.arange(50), "score": draw.normal(size=50), "brand": ["a", "b"] * 25})
+    dataset.save(table)
+    footer = int.from_bytes(path.read_bytes()[-8:-4], "little")
+    end = path.stat().st_size - 8 - footer
+    codes = []
+    for place in with_one_bit_changed(path, step=5):
+        if place >= end:
+            break
+        try:
+            pd.testing.assert_frame_equal(dataset.load(), table)
+        except DatasetError as error:
+            codes.append(exit_code(error))
+    assert len(codes) > 100
+    assert set(codes) == {WRONG}
+
+
+def test_a_table_that_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.parquet"
+    TableDataset(str(path)).save(pd.DataFrame({"item_id": [1, 2]}))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DatasetError, match=r"candidates\.parquet is damaged: .*Delete it") as refused:
+        TableDataset(str(path)).load()
+    assert exit_code(refused.value) == WRONG
