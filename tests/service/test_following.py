@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import service_process
@@ -86,6 +87,7 @@ def test_starts_from_the_last_good_model_when_mlflow_is_down(registry, tmp_path,
         assert "could not be looked up" in client.version()["trouble"]
 
 
+@pytest.mark.slow
 def test_a_restart_with_a_refused_champion_starts_from_the_last_good_one(registry, tmp_path, body):
     with service_process.service(registry.uri, tmp_path, *EAGER) as client:
         ready(client, "1")
@@ -99,6 +101,22 @@ def test_a_restart_with_a_refused_champion_starts_from_the_last_good_one(registr
         assert client.metric('degre_last_look_timestamp_seconds{alias="champion"}') > time.time() - 60
         registry.promote("1")
         wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
+
+
+def test_a_large_call_keeps_no_small_one_waiting(registry, tmp_path, body):
+    candidates = [{"item_id": one, "ranking_score": float(one)} for one in range(128)]
+    large = {"requests": [{"candidates": candidates}] * 64}
+    overtaken = 0
+    with service_process.service(registry.uri, tmp_path, *EAGER, "--deadline-ms", "60000") as client:
+        ready(client, "1")
+        for _ in range(5):
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(service_process.Client(client.port).rerank, large)
+                time.sleep(0.02)  # the large one has begun, and takes far longer than the small one
+                assert client.rerank(body)[1]["lists"][0]["fallback"] is None
+                overtaken += not answer.done()
+                assert answer.result()[0] == 200
+    assert overtaken
 
 
 def without_example(registry, version: str) -> None:
@@ -122,6 +140,7 @@ def test_a_version_without_stored_requests_proves_nothing_and_is_refused(registr
         wait_until(lambda: client.version()["trouble"] is None, 60, "recovery")
 
 
+@pytest.mark.slow
 def test_before_a_model_is_loaded_a_list_is_as_long_as_that_of_the_model_that_worked_last(
     registry, tmp_path, body
 ):

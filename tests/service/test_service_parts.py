@@ -14,19 +14,22 @@ import numpy as np
 import pytest
 from small_models import REQUESTS, SPACE
 
-from degre_pipeline.service.app import Service
+from degre_pipeline.service import follower
 from degre_pipeline.service.batching import Batcher
 from degre_pipeline.service.cache_folder import CacheFolderError, cache_folder
 from degre_pipeline.service.checking import Checker
 from degre_pipeline.service.drift import ScoreDrift, stability_index
 from degre_pipeline.service.fallback import fallback_list
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.model_source import FetchedModel, ModelSource
 from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.reranking import Answered, Reranking
+from degre_pipeline.service.running_parts import Service
 from degre_pipeline.service.settings import ServiceSettings
 from degre_pipeline.service.threads import Repeating, TimeLimited
 from degre_pipeline.serving.request_schema import Request, RequestSchema, without_ranking_score
 from degre_pipeline.serving.reranking_model import RankedList
+from degre_pipeline.serving.served_files import FILES
 
 
 def test_stability_index_by_hand():
@@ -332,3 +335,54 @@ def test_what_no_model_could_list_is_answered_by_the_fallback():
     model.reranker.rank_checked = fails
     (only,) = answered(body, time.monotonic() + 60, model).outcomes
     assert (only.fallback, only.ranked.item_ids) == ("error", (1,))
+
+
+class Source:
+    """A registry whose version 2 cannot be fetched, and a cache that remembers version 1."""
+
+    def __init__(self, remembered=True):
+        self._remembered = FetchedModel("1", Path("one")) if remembered else None
+
+    def version_of(self, alias):
+        return "2"
+
+    def fetch(self, version):
+        raise ValueError("program.pt2 is other; allowed: as registered in http://ann:s3cr3t@host/")
+
+    def remembered(self, alias):
+        return self._remembered
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_where_a_version_is_refused_and_none_is_loaded_the_last_good_one_begins(monkeypatch, remembered):
+    monkeypatch.setattr(
+        follower,
+        "load_quickly",
+        lambda fetched, runner: SimpleNamespace(version=fetched.version, runner=runner),
+    )
+    measures = Measures()
+    followed = follower.Follower(Source(remembered), "champion", ServiceSettings(), measures)
+    followed.look()
+    assert (followed.model.version if followed.model else None) == ("1" if remembered else None)
+    assert followed.trouble == (
+        "version 2 was refused: program.pt2 is other; allowed: as registered in http://***@host/"
+    )
+    followed.look()  # within a minute it is not tried again
+    assert b"degre_model_load_failures_total 1.0" in measures.text()
+    assert followed.trouble.startswith("version 2 was refused")
+
+
+def test_of_the_remembered_model_the_length_of_lists_is_known(tmp_path):
+    source = ModelSource(f"sqlite:///{tmp_path / 'mlflow.db'}", "reranker", tmp_path)
+    assert source.remembered_list_length("champion") is None
+    folder = tmp_path / "0123"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("{}")
+    source.remember("champion", FetchedModel("1", folder), 7)
+    assert source.remembered_list_length("champion") == 7
+    assert source.remembered("champion") == FetchedModel("1", folder)
+    assert source.remembered_list_length("challenger") is None
+    for file in tmp_path.glob("last-good-*"):
+        file.write_text("{")
+    assert source.remembered_list_length("champion") is None

@@ -1,35 +1,23 @@
 """The routes of the service."""
 
 import asyncio
-import os
-import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-from degre_pipeline import __version__, locations
+from degre_pipeline import __version__
 from degre_pipeline.service.bodies import check_token, read_body
-from degre_pipeline.service.cache_folder import cache_folder
-from degre_pipeline.service.checking import Checker
+from degre_pipeline.service.document import openapi_document
 from degre_pipeline.service.document_page import document_page
-from degre_pipeline.service.follower import Follower
 from degre_pipeline.service.loop_lag import watch_loop
-from degre_pipeline.service.measures import Measures
-from degre_pipeline.service.model_source import ModelSource
-from degre_pipeline.service.prediction_log import PredictionLog
-from degre_pipeline.service.reranking import Answered, Outcome, Reranking
-from degre_pipeline.service.schema import MESSAGE_LENGTH, Answer, Problem, Version, body_schema
-from degre_pipeline.service.settings import ServiceSettings
-from degre_pipeline.service.shadow import Shadow
-from degre_pipeline.service.threads import Repeating
-from degre_pipeline.serving.program import MOST_CANDIDATES
+from degre_pipeline.service.reranking import Answered, Outcome
+from degre_pipeline.service.running_parts import Service
+from degre_pipeline.service.schema import MESSAGE_LENGTH, Answer, Problem, Version
 
 PROBLEMS = {
     400: "The body is not whole",
@@ -40,90 +28,9 @@ PROBLEMS = {
 }
 
 
-class Part(Protocol):
-    """A part of the service that has threads of its own."""
-
-    @property
-    def threads(self) -> Sequence[Repeating]:
-        """Those that must go on."""
-
-    def start(self) -> None:
-        """Begins."""
-
-    def stop(self) -> None:
-        """Ends."""
-
-
-class Service:
-    """The parts of a running service, put together from its settings.
-
-    Args:
-        settings: The settings.
-    """
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self.settings, self.measures = settings, Measures()
-        cache = cache_folder(settings.cache_folder)
-        source = ModelSource(tracking_uri(settings), settings.model_name, cache)
-        first_length = settings.list_length or source.remembered_list_length(settings.alias)
-        self.champion = Follower(source, settings.alias, settings, self.measures, self.measures.serves)
-        self.log = (
-            PredictionLog(settings.prediction_log, settings.log_seconds, self.measures)
-            if settings.prediction_log
-            else None
-        )
-        self.shadow = None
-        if settings.shadow_alias:
-            follower = Follower(source, settings.shadow_alias, settings, self.measures)
-            self.shadow = Shadow(follower, settings.shadow_share, self.log, self.measures, random.Random())
-        checker = Checker(
-            self.measures,
-            most_requests=settings.max_requests,
-            most_candidates=settings.max_candidates,
-            strict=settings.strict,
-        )
-        self.reranking = Reranking(
-            self.champion,
-            checker,
-            self.measures,
-            deadline_ms=settings.deadline_ms,
-            first_list_length=first_length,
-            log=self.log,
-            shadow=self.shadow,
-        )
-        ranking = self.reranking
-        parts: list[Part | None] = [self.champion, ranking.checks, ranking.batcher, self.shadow, self.log]
-        self._parts = [part for part in parts if part is not None]
-
-    def start(self) -> None:
-        """Starts every part."""
-        for part in self._parts:
-            part.start()
-
-    def stop(self) -> None:
-        """Stops every part, the prediction log last."""
-        for part in self._parts:
-            part.stop()
-
-    def unready(self) -> str | None:
-        """Returns in a few words why no model answers or soon none will; None where all is well.
-
-        What went wrong in detail is for those who may ask `/version`.
-        """
-        ended = [thread.name for part in self._parts for thread in part.threads if thread.has_ended]
-        if ended:
-            return f"a thread has ended, and a restart is needed: {', '.join(ended)}"
-        return "no model is loaded yet" if self.champion.model is None else None
-
-
-def tracking_uri(settings: ServiceSettings) -> str:
-    """Returns where MLflow is: the setting, the environment, or the database in the working directory."""
-    return locations.tracking_uri(settings.tracking_uri, os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd())
-
-
-def create_app(settings: ServiceSettings) -> FastAPI:
-    """Returns the application; its parts start and stop with it."""
-    service = Service(settings)
+def create_app(service: Service) -> FastAPI:
+    """Returns the application; the service's parts start and stop with it."""
+    settings = service.settings
     token = settings.token.get_secret_value() if settings.token else None
 
     @asynccontextmanager
@@ -228,12 +135,12 @@ def _add_document(app: FastAPI, service: Service, token: str | None) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def document(call: Request) -> Response:
         check_token(call, token)
-        return JSONResponse(_document(app, service))
+        return JSONResponse(openapi_document(app, service))
 
     @app.get("/docs", include_in_schema=False)
     async def page(call: Request) -> Response:
         check_token(call, token)
-        return HTMLResponse(document_page(_document(app, service)))
+        return HTMLResponse(document_page(openapi_document(app, service)))
 
 
 def _as_answer(answered: Answered) -> dict[str, Any]:
@@ -250,27 +157,3 @@ def _as_list(outcome: Outcome) -> dict[str, Any]:
         "fallback": outcome.fallback,
         "error": outcome.error,
     }
-
-
-def _document(app: FastAPI, service: Service) -> dict[str, Any]:
-    """Returns the OpenAPI document, with the fields of the model that answers now."""
-    model, settings = service.champion.model, service.settings
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    forms = body_schema(
-        model.schema if model else None,
-        model.example.most_candidates if model else MOST_CANDIDATES,
-        settings.max_requests,
-    )
-    document["components"]["schemas"] |= forms
-    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("OneRequest", "ManyRequests")]
-    operation = document["paths"]["/rerank"]["post"]
-    operation["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": {"oneOf": either}}},
-    }
-    if settings.token is not None:
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path in ("/version", "/metrics"):
-            document["paths"][path]["get"]["security"] = [{"token": []}]
-        operation["security"] = [{"token": []}]
-    return document

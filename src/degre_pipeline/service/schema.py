@@ -1,6 +1,6 @@
-"""What goes over the wire: the form of bodies and answers, whatever the model, and a model's own fields."""
+"""What goes over the wire: the form of bodies and answers, whatever the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Required
 
@@ -8,7 +8,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictBool,
     StrictStr,
     TypeAdapter,
     ValidationError,
@@ -17,15 +16,13 @@ from pydantic import (
 from pydantic_core import from_json
 from typing_extensions import TypedDict  # pydantic takes none from `typing` before Python 3.12
 
-from degre_pipeline.reranker.schema import Field as FeatureField
-from degre_pipeline.serving.request_schema import ITEM_ID, Request, RequestSchema
+from degre_pipeline.serving.request_schema import ITEM_ID, Request
 
 LARGEST = 2**63 - 1
 Integer = Annotated[int, Field(strict=True, ge=-LARGEST - 1, le=LARGEST)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Id = Annotated[StrictStr, Field(max_length=256)] | Integer
-Value = StrictStr | StrictBool | Integer | Number | None
-Part = dict[str, Value]
+Part = dict[str, Any]
+"""Values by field; the model checks those of its own fields, and reads no others."""
 FallbackReason = Literal["deadline", "error", "no_model"]
 MESSAGE_LENGTH = 500
 
@@ -61,7 +58,7 @@ class _Several(TypedDict):
     requests: Annotated[list[Any], Field(min_length=1)]
 
 
-_BODY: TypeAdapter[Any] = TypeAdapter(OneRequest | ManyRequests)
+BODY: TypeAdapter[Any] = TypeAdapter(OneRequest | ManyRequests)
 _ONE: TypeAdapter[Any] = TypeAdapter(OneRequest)
 _MANY: TypeAdapter[Any] = TypeAdapter(_Several)
 _ID: TypeAdapter[Any] = TypeAdapter(Id)
@@ -197,42 +194,6 @@ def _validated(form: TypeAdapter[Any], content: Any, place: tuple[str | int, ...
         return form.validate_python(content)
     except ValidationError as error:
         raise BadBodyError(_first_fault(error, place)) from None
-
-
-def body_schema(schema: RequestSchema | None, most_candidates: int, most_requests: int) -> dict[str, Any]:
-    """Returns the JSON schema of a body, with the fields of the model that serves where there is one."""
-    generic = _BODY.json_schema(ref_template="#/components/schemas/{model}")["$defs"]
-    request, candidate = generic["OneRequest"], generic["Candidate"]
-    if schema is not None:
-        request["properties"]["user"] = _part_schema(schema, schema.user)
-        request["properties"]["context"] = _part_schema(schema, schema.context)
-        own = _part_schema(schema, schema.candidate)
-        item_id = {ITEM_ID: candidate["properties"][ITEM_ID]}
-        candidate |= own | {
-            "properties": own["properties"] | item_id,
-            "required": [ITEM_ID, *own["required"]],
-        }
-    request["properties"]["candidates"]["maxItems"] = most_candidates
-    generic["ManyRequests"]["properties"]["requests"]["maxItems"] = most_requests
-    return dict(generic)
-
-
-def _part_schema(schema: RequestSchema, fields: Sequence[FeatureField]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {field.name: _field_schema(field, schema.requires(field)) for field in fields},
-        "required": [field.name for field in fields if schema.requires(field)],
-        "additionalProperties": {
-            "anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]
-        },
-    }
-
-
-def _field_schema(field: FeatureField, required: bool) -> dict[str, Any]:
-    if required:
-        return {"type": "number"}
-    kinds = {"numeric": ["number"], "tags": ["string"], "categorical": ["string", "number", "boolean"]}
-    return {"anyOf": [{"type": kind} for kind in [*kinds[field.kind], "null"]]}
 
 
 def _first_fault(error: ValidationError, place: tuple[str | int, ...]) -> str:

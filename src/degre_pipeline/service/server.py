@@ -10,6 +10,7 @@ import uvicorn
 from degre_pipeline.service.app import create_app
 from degre_pipeline.service.http_limits import HttpLimits, limited_protocol
 from degre_pipeline.service.redaction import guard_logs
+from degre_pipeline.service.running_parts import Service
 from degre_pipeline.service.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ SWITCH_SECONDS = 0.0005
 def serve(settings: ServiceSettings) -> None:
     """Runs the service until it is told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = create_app(settings)
+    service = Service(settings)
     guard_logs()
     if settings.token is None and not _is_loopback(settings.host):
         logger.warning("listening on %s without a token: anybody who reaches it may ask", settings.host)
@@ -29,10 +30,10 @@ def serve(settings: ServiceSettings) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     limits = HttpLimits(settings.max_header_bytes, settings.header_seconds, settings.max_connections)
     uvicorn.run(
-        app,
+        create_app(service),
         host=settings.host,
         port=settings.port,
-        http=limited_protocol(settings.http, limits.of_system(), app.state.service.measures),
+        http=limited_protocol(settings.http, limits.of_system(), service.measures),
         ws="none",
         h11_max_incomplete_event_size=2 * settings.max_header_bytes,  # so that ours is the limit that is met
         log_level="warning",
