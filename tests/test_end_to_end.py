@@ -173,9 +173,11 @@ def test_what_is_worth_keeping_is_an_artifact(finished_run: Path, first: Run) ->
     assert {"metrics.json", "report.html"} <= project_runs.artifacts(finished_run, first, "reporting")
     assert project_runs.artifacts(finished_run, first, "documents") == {
         "feature_space.json",
+        "ranking_feature_space.json",
         "start_feature_space.json",
     }
-    models = {f"{name}.safetensors" for name in ("mining_evaluator", "external_evaluator", "generator")}
+    trained = ("mining_evaluator", "external_evaluator", "generator", "ranking_model")
+    models = {f"{name}.safetensors" for name in trained}
     assert project_runs.artifacts(finished_run, first, "models") == models
 
 

@@ -1,6 +1,7 @@
 """What a run reads and nobody has written yet, with the command that writes it."""
 
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 from kedro.io import DataCatalog, DatasetError
@@ -48,12 +49,15 @@ def _is_parameter(name: str) -> bool:
 
 
 def _makers(missing: list[str], pipelines: Mapping[str, Pipeline]) -> list[str]:
-    """Returns the pipelines that write them, in the order in which `kedro run` goes through them."""
-    makers = {
+    """Returns the pipelines that write them, each after those that it reads from."""
+    makers = [
         name for name, pipeline in pipelines.items() if name != ALL and set(missing) & pipeline.all_outputs()
+    ]
+    before = {
+        maker: {name for name in makers if pipelines[name].all_outputs() & pipelines[maker].inputs()}
+        for maker in sorted(makers)
     }
-    ends = {node.namespace: place for place, node in enumerate(pipelines[ALL].nodes)}
-    return sorted(makers, key=lambda name: ends.get(name, len(ends)))
+    return list(TopologicalSorter(before).static_order())
 
 
 def _command(makers: list[str], run_params: Mapping[str, Any]) -> str:

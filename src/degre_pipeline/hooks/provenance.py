@@ -32,8 +32,9 @@ class ProvenanceHook:
     - the tags `git_commit`, `git_dirty`, `pipelines`, `hardware`, and `seed`, `run_date`, `device` (the
       values of all parameters of that name);
     - the tag `data_sha256` and one MLflow input a request-log table: at the start when the run reads the
-      tables, otherwise as soon as it has written the last of them. The hash is over the bytes of the tables'
-      files: equal rows written by another Parquet writer hash differently.
+      tables, otherwise when the node that has written the last of them is done, because the tables of a node
+      take their places together. The hash is over the bytes of the tables' files: equal rows written by
+      another Parquet writer hash differently.
     """
 
     def __init__(self, tables: Sequence[str] = REQUEST_LOG_TABLES) -> None:
@@ -41,6 +42,7 @@ class ProvenanceHook:
         self._tables = tuple(tables)
         self._parameters: dict[str, str] = {}
         self._awaited: set[str] = set()
+        self._is_due = False
         self._catalog: DataCatalog | None = None
 
     @hook_impl
@@ -54,7 +56,7 @@ class ProvenanceHook:
     ) -> None:
         """Write parameters and tags, and which data the run reads."""
         self._catalog = catalog
-        self._awaited = set(self._tables) & pipeline.all_outputs()
+        self._awaited, self._is_due = set(self._tables) & pipeline.all_outputs(), False
         active = mlflow.active_run()
         if active is None:
             return
@@ -75,11 +77,25 @@ class ProvenanceHook:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
-        """Write which data the run has made, once its last table is there."""
+        """Note that the last table is written."""
         if dataset_name in self._awaited:
             self._awaited.remove(dataset_name)
-            if not self._awaited and self._catalog is not None:
-                self._log_data(self._catalog)
+            self._is_due = not self._awaited
+
+    @hook_impl
+    def before_node_run(self) -> None:
+        """Write which data the run has made."""
+        self._log_data_if_due()
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Write which data the run has made, where no node came after."""
+        self._log_data_if_due()
+
+    def _log_data_if_due(self) -> None:
+        if self._is_due and self._catalog is not None:
+            self._log_data(self._catalog)
+            self._is_due = False
 
     def _log_data(self, catalog: DataCatalog) -> None:
         if mlflow.active_run() is None:
