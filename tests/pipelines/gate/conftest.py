@@ -51,6 +51,7 @@ def settings(gate_config: GateConfig) -> GateConfig:
         gate_config,
         requests=80,
         least_requests=20,
+        least_users=5,
         bootstrap_samples=100,
         latency_requests=4,
         latency_ratio=100.0,

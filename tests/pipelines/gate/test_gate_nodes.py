@@ -70,7 +70,7 @@ def test_a_promotion_keeps_its_report_in_the_ledger(gate, shop, registry, tmp_pa
     gate.pass_through(shop, gate.register(shop))
     (entry,) = ledger.entries(registry, NAME, "champion")
     assert entry.move.who.startswith("gate, run by ")
-    assert "all 17 floors hold" in entry.move.why
+    assert "all 19 floors hold" in entry.move.why
     assert not entry.move.flagged
     files = {file.path for file in registry.list_artifacts(entry.run_id, "gate")}
     assert files == {"gate/gate_report.html", "gate/gate_decision.json"}

@@ -55,6 +55,7 @@ def evidence():
         differing_lists=0,
         outdated_lists=0,
         judged={"truth": judged(0.1), "external": judged(0.1, seed=1)},
+        user=np.arange(REQUESTS),
         users={"new": is_new, "old": ~is_new},
         figures=figures(),
     )
@@ -81,6 +82,7 @@ def test_a_better_challenger_is_promoted_by_its_closest_comparison(evidence, con
         "validity",
         "parity",
         "evaluation",
+        "sample",
         "calibration",
         "hit_rate",
         "ranking_order",
@@ -212,15 +214,35 @@ def test_a_list_without_value_is_not_left_out(evidence, config):
     unknown = np.where(np.arange(REQUESTS) == 7, np.nan, truth.challenger)
     changed = replace(evidence, judged={**evidence.judged, "truth": Judged(unknown, truth.champion)})
     decision = decide(changed, config)
-    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "non_inferiority")
-    assert "1 of 200 differences are not finite" in decision.decided_by.reason
+    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "sample")
+    assert "1 of 200 values are not finite" in decision.decided_by.reason
 
 
 def test_one_request_is_left_to_a_person(evidence, config):
     one = {name: Judged(v.challenger[:1], v.champion[:1]) for name, v in evidence.judged.items()}
     users = {group: rows[:1] for group, rows in evidence.users.items()}
-    decision = decide(replace(evidence, judged=one, users=users), config)
-    assert (decision.outcome, decision.decided_by.rule) == ("hold", "non_inferiority")
+    some = replace(evidence, judged=one, user=evidence.user[:1], users=users)
+    for asked in (some, without_champion(some)):
+        decision = decide(asked, config)
+        assert (decision.outcome, decision.decided_by.rule) == ("hold", "sample")
+        assert decision.decided_by.reason == "1 requests say too little; needed: 40"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_few_users_are_left_to_a_person(evidence, config, first):
+    few = replace(evidence, user=np.arange(REQUESTS) % 29)
+    decision = decide(without_champion(few) if first else few, config)
+    assert (decision.outcome, decision.decided_by.rule) == ("hold", "sample")
+    assert decision.decided_by.reason == "29 users say too little; needed: 30"
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_first_version_without_values_is_refused(evidence, config, unknown):
+    values = np.full(REQUESTS, unknown)
+    nothing = {name: Judged(values, None) for name in evidence.judged}
+    decision = decide(replace(without_champion(evidence), judged=nothing), config)
+    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "sample")
+    assert "200 of 200 values are not finite" in decision.decided_by.reason
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def evidence_of(
             judge: Judged(part["challenger"].to_numpy(), part["champion"].to_numpy() if champion else None)
             for judge, part in by_judge.items()
         },
+        user=any_judge["user"].to_numpy(np.int64),
         users={group: (any_judge["users"] == group).to_numpy(np.bool_) for group in USERS},
         figures=metrics,
     )

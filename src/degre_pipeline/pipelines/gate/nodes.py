@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, user_groups
+from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, users_of
 from degre_pipeline.pipelines.gate.judgements import evidence_of, judged_lists, judges_of
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
@@ -50,9 +50,9 @@ def judge_versions(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Lets the registered version and the champion rank the slice, and values their lists.
 
-    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list) and users; and
-        what is known of the two versions, with the number of lists that the generator orders otherwise than
-        the registered version does, and than the evaluation did.
+    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list), user and
+        users; and what is known of the two versions, with the number of lists that the generator orders
+        otherwise than the registered version does, and than the evaluation did.
     """
     for trained in (generator, external_evaluator):
         check_encoding(trained, request_tensors)
@@ -81,8 +81,8 @@ def judge_versions(
         "differing_lists": count_differing(challenger.lists, encoded, generator),
         "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
     }
-    groups = user_groups(chosen, lists, config.old_user_requests)
-    return judgements.merge(groups, on="request_id"), facts
+    users = users_of(chosen, lists, config.old_user_requests)
+    return judgements.merge(users, on="request_id"), facts
 
 
 def decide_promotion(

@@ -56,6 +56,7 @@ class Evidence:
         outdated_lists: Lists of the challenger's evaluation that the trained generator orders otherwise: its
             figures are then another generator's.
         judged: By judge.
+        user: Number of each request's user, [r]; a request whose user is unknown has a number of its own.
         users: Requests of each group of users, [r] truth values.
         figures: Rows {subject, judge, metric, value, low, high} of the challenger's evaluation.
     """
@@ -66,6 +67,7 @@ class Evidence:
     differing_lists: int
     outdated_lists: int
     judged: Mapping[str, Judged]
+    user: NDArray[np.int64]
     users: Mapping[str, NDArray[np.bool_]]
     figures: Sequence[Mapping[str, Any]]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
-from degre_pipeline.reranker.gate.findings import Finding, Verdict, at_least, at_most, paired, within
+from degre_pipeline.reranker.gate.findings import Finding, Verdict, at_least, at_most, paired, too_few, within
 from degre_pipeline.reranker.metrics import Array
 
 
@@ -39,6 +39,8 @@ def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     yield at_most("parity", f"{lists} lists, ordered otherwise than by the trained generator", differing, 0)
     outdated = "lists of the evaluation that are another generator's; evaluate again"
     yield at_most("evaluation", outdated, evidence.outdated_lists, 0)
+    for judge, judged in evidence.judged.items():
+        yield enough(judge, judged, evidence, config)
     for model in ("external_evaluator", "mining_evaluator"):
         ratio, about = evidence.figure(model, "clicks", "pcoc"), f"PCOC of the {model.replace('_', ' ')}"
         yield within("calibration", about, ratio, config.pcoc_low, config.pcoc_high)
@@ -51,14 +53,26 @@ def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
         )
 
 
+def enough(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Finding:
+    """Returns whether a judge valued enough lists to say anything; a list without value refuses."""
+    about = f"lists of the challenger valued by {judge}"
+    values = np.asarray(judged.challenger, dtype=np.float64)
+    unknown = int((~np.isfinite(values)).sum())
+    if unknown:
+        return Finding("sample", about, "refuse", f"{unknown} of {len(values)} values are not finite")
+    few = too_few(evidence.user, config)
+    reason = few or f"{len(values)} requests of {len(np.unique(evidence.user))} users"
+    return Finding("sample", about, "hold" if few else "pass", reason)
+
+
 def comparisons(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     """Yields how the challenger compares with the champion: value, groups of users, latency, size."""
     champion, challenger = evidence.champion, evidence.challenger
     if champion is None:
         return
     for judge, judged in evidence.judged.items():
-        yield non_inferiority(judge, judged, config)
-        yield superiority(judge, judged, config)
+        yield non_inferiority(judge, judged, evidence, config)
+        yield superiority(judge, judged, evidence, config)
         yield from guardrails(judge, judged, evidence, config)
     latency = _ratio(challenger.latency_ms, champion.latency_ms)
     yield at_most(
@@ -68,15 +82,17 @@ def comparisons(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     yield at_most("size", "multiple of the champion's files", size, config.size_ratio, otherwise="hold")
 
 
-def non_inferiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
+def non_inferiority(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Finding:
     """Returns whether the challenger loses at most the margin."""
     limit = -config.non_inferiority_margin * _mean(judged.champion)
-    return paired("non_inferiority", f"clicks a list by {judge}", _gain(judged), limit, config)
+    about = f"clicks a list by {judge}"
+    return paired("non_inferiority", about, _gain(judged), limit, config, user=evidence.user)
 
 
-def superiority(judge: str, judged: Judged, config: GateConfig) -> Finding:
+def superiority(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Finding:
     """Returns whether the challenger gains; without a gain it holds, and only where a gain is asked for."""
-    found = paired("superiority", f"clicks a list by {judge}", _gain(judged), 0.0, config, strictly=True)
+    about = f"clicks a list by {judge}"
+    found = paired("superiority", about, _gain(judged), 0.0, config, user=evidence.user, strictly=True)
     if found.verdict == "pass":
         return found
     if config.sufficient == "superior":
@@ -88,13 +104,13 @@ def guardrails(judge: str, judged: Judged, evidence: Evidence, config: GateConfi
     """Yields whether each group of users loses at most the margin; a small group is skipped."""
     for group, rows in evidence.users.items():
         about = f"clicks a list by {judge}, {group} users"
-        if rows.sum() < config.least_requests:
-            reason = f"{int(rows.sum())} requests say too little; needed: {config.least_requests}"
-            yield Finding("guardrail", about, "skipped", reason)
+        few = too_few(evidence.user[rows], config)
+        if few:
+            yield Finding("guardrail", about, "skipped", few)
             continue
         part = Judged(judged.challenger[rows], None if judged.champion is None else judged.champion[rows])
         limit = -config.guardrail_margin * _mean(part.champion)
-        yield paired("guardrail", about, _gain(part), limit, config)
+        yield paired("guardrail", about, _gain(part), limit, config, user=evidence.user[rows])
 
 
 def _versions(evidence: Evidence) -> dict[str, VersionFacts]:
