@@ -115,11 +115,22 @@ class Gate:
 
     def decide(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         judgements, facts = self.judge(shop, registered, **changed)
-        return decide_promotion(self.slice_of(shop), judgements, facts, FIGURES, registered, self.settings)
+        return self.decide_on(self.slice_of(shop), judgements, facts, registered)
+
+    def decide_on(
+        self,
+        gate_slice: dict[str, Any],
+        judgements: pd.DataFrame,
+        facts: dict[str, Any],
+        registered: dict[str, Any],
+    ) -> dict[str, Any]:
+        return decide_promotion(gate_slice, judgements, facts, FIGURES, registered, self.settings)
 
     def pass_through(self, shop: Shop, registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
         """Returns what the last node returns."""
-        decision = self.decide(shop, registered)
+        return self.record(self.decide(shop, registered), registered, **settings)
+
+    def record(self, decision: dict[str, Any], registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
         report = write_gate_report(decision, {"last_day": "2026-01-31"})
         return record_decision(decision, report, registered, replace(self.settings, **settings))
 

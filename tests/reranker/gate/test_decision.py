@@ -8,10 +8,12 @@ import pytest
 
 from degre_pipeline.reranker.gate.decision import decide
 from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
+from degre_pipeline.reranker.gate.rules import superiority
 
 REQUESTS = 200
 CHALLENGER = VersionFacts(
     version=2,
+    origin="run 2",
     training_first_day="2026-01-20",
     training_last_day="2026-01-30",
     invalid_lists=0,
@@ -52,11 +54,14 @@ def evidence():
         slice_first_day="2026-01-31",
         challenger=CHALLENGER,
         champion=CHAMPION,
+        reference=None,
         differing_lists=0,
+        differing_shapes=0,
         outdated_lists=0,
         judged={"truth": judged(0.1), "external": judged(0.1, seed=1)},
         user=np.arange(REQUESTS),
         users={"new": is_new, "old": ~is_new},
+        reservations=(),
         figures=figures(),
     )
 
@@ -111,6 +116,7 @@ def test_without_a_champion_only_floors_count_and_it_is_marked_as_first(evidence
     [
         ({"challenger": replace(CHALLENGER, invalid_lists=1)}, "validity"),
         ({"differing_lists": 1}, "parity"),
+        ({"differing_shapes": 1}, "parity"),
         ({"outdated_lists": 3}, "evaluation"),
         ({"figures": figures(external_evaluator=0.5)}, "calibration"),
         ({"figures": figures(mining_evaluator=1.5)}, "calibration"),
@@ -243,6 +249,72 @@ def test_a_first_version_without_values_is_refused(evidence, config, unknown):
     decision = decide(replace(without_champion(evidence), judged=nothing), config)
     assert (decision.outcome, decision.decided_by.rule) == ("refuse", "sample")
     assert "200 of 200 values are not finite" in decision.decided_by.reason
+
+
+def with_reference(evidence, gain, **changed):
+    """The best champion of late, version 0, against which the challenger has another gain."""
+    facts = replace(CHALLENGER, version=0, training_last_day="2026-01-20", **changed)
+    judged = {
+        name: replace(values, reference=values.challenger - gain) for name, values in evidence.judged.items()
+    }
+    return replace(evidence, reference=facts, judged=judged)
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(0.1, "promote"), (-0.03, "promote"), (-0.06, "refuse")])
+def test_a_version_that_beats_the_champion_may_not_lose_more_than_a_margin_to_the_best_one(
+    evidence, config, gain, outcome
+):
+    decision = decide(with_reference(evidence, gain), config)
+    assert decision.outcome == outcome
+    found = [one for one in decision.findings if one.rule == "reference"]
+    assert [one.limit for one in found] == pytest.approx([-0.02 * (2.1 - gain)] * 2, rel=0.01)
+    if outcome == "refuse":
+        assert decision.decided_by.rule == "reference"
+        assert "version 0, the best champion of 90 days" in decision.decided_by.about
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"problem": "it could not rank the slice"},
+        {"training_last_day": "2026-01-31"},
+        {"training_last_day": None},
+    ],
+)
+def test_a_best_champion_that_cannot_be_compared_is_skipped(evidence, config, changed):
+    worse = with_reference(evidence, -1.0)
+    decision = decide(replace(worse, reference=replace(worse.reference, **changed)), config)
+    assert decision.outcome == "promote"
+    assert [found.verdict for found in decision.findings if found.rule == "reference"] == ["skipped"]
+
+
+def test_a_decision_says_over_which_versions_it_is_a_gain_by_every_judge(evidence, config):
+    assert decide(with_reference(evidence, 0.05), config).superior_to == (1, 0)
+    assert decide(with_reference(evidence, 0.0), config).superior_to == (1,)
+    assert decide(evidence, config).superior_to == (1,)
+    split = replace(evidence, judged={**evidence.judged, "external": judged(0.0, seed=1)})
+    assert decide(split, config).superior_to == ()
+    assert decide(without_champion(evidence), config).superior_to == ()
+
+
+def test_what_the_registry_asks_a_person_for_is_held(evidence, config):
+    decision = decide(replace(evidence, reservations=("it was taken down",)), config)
+    assert (decision.outcome, decision.decided_by.rule) == ("hold", "registry")
+    assert decision.decided_by.reason == "it was taken down"
+    assert len([found for found in decision.findings if found.rule == "non_inferiority"]) == 2
+
+
+@pytest.mark.parametrize(("looks", "most"), [(1, 0.06), (30, 0.006)])
+def test_a_gain_that_is_none_is_claimed_less_often_where_many_days_look_for_it(evidence, config, looks, most):
+    """A single look claims one in forty; thirty together do."""
+    strict = replace(config, sufficient="superior", superiority_looks=looks, bootstrap_samples=40)
+    rng, claims = np.random.default_rng(0), 0
+    for _ in range(200):
+        champion = rng.normal(2, 0.1, REQUESTS)
+        noise = Judged(champion + rng.normal(0, 0.05, REQUESTS), champion)
+        claims += superiority("truth", noise, evidence, strict).verdict == "pass"
+    assert claims / 200 <= most
+    assert looks > 1 or claims > 0
 
 
 @pytest.mark.parametrize(

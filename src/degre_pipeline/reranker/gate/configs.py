@@ -30,6 +30,11 @@ class GateConfig:
         least_over_random: Least clicks a list by which a judge must value shown lists above random ones.
         non_inferiority_margin: Share of clicks that the challenger may lose.
         sufficient: What the challenger must be to be promoted: `non_inferior` or `superior`.
+        superiority_looks: Gates among which a gain may be claimed falsely once in forty times, where a gain
+            is asked for; 30 are a month of daily ones.
+        reference_days: Days back in which the best champion is looked for, so that many small losses do not
+            add up; 0 compares with the champion alone.
+        reference_margin: Share of the best champion's clicks that the challenger may lose.
         guardrail_margin: Share of clicks that it may lose for new or for old users.
         old_user_requests: A user with fewer requests in training than these is new.
         latency_ratio: Most that its median latency may be, in multiples of the champion's.
@@ -56,6 +61,9 @@ class GateConfig:
     least_over_random: float
     non_inferiority_margin: float
     sufficient: Sufficient
+    superiority_looks: int
+    reference_days: int
+    reference_margin: float
     guardrail_margin: float
     old_user_requests: int
     latency_ratio: float
@@ -73,12 +81,15 @@ class GateConfig:
         for name in (
             "least_requests",
             "least_users",
+            "superiority_looks",
             "old_user_requests",
             "latency_requests",
             "batch_size",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("pcoc_low", "least_hr1", "least_support", "non_inferiority_margin", "guardrail_margin"):
+        require(self.reference_days >= 0, "reference_days", self.reference_days, "0 (none) or more")
+        margins = ("non_inferiority_margin", "reference_margin", "guardrail_margin")
+        for name in ("pcoc_low", "least_hr1", "least_support", *margins):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
         require(self.pcoc_high >= 1, "pcoc_high", self.pcoc_high, "1 or more")
         require(math.isfinite(self.least_gain), "least_gain", self.least_gain, "a finite number")

@@ -89,6 +89,7 @@ def paired(
     *,
     user: NDArray[np.int64],
     strictly: bool = False,
+    looks: int = 1,
 ) -> Finding:
     """Returns whether a mean paired difference is above a limit, by its bootstrap interval over users.
 
@@ -104,6 +105,7 @@ def paired(
         config: `least_requests`, `least_users`, `bootstrap_samples` and `seed`.
         user: Number of each request's user, [r].
         strictly: Whether the interval must be above the limit, not at it.
+        looks: How many such comparisons share the interval's 5% of error.
     """
     unknown = int((~np.isfinite(differences)).sum())
     if unknown:
@@ -112,7 +114,13 @@ def paired(
     few = too_few(user, config)
     if few:
         return Finding(rule, about, "hold", few, limit=limit)
-    estimate = bootstrap(differences, units=user, samples=config.bootstrap_samples, seed=config.seed)
+    estimate = bootstrap(
+        differences,
+        units=user,
+        samples=config.bootstrap_samples * looks,  # as many resamples beyond an end as with one look
+        seed=config.seed,
+        confidence=1 - 0.05 / looks,
+    )
     reached = estimate.low > limit if strictly else estimate.low >= limit
     verdict: Verdict = "pass" if reached else "refuse" if estimate.high < limit else "hold"
     where = {"pass": "is above", "refuse": "is below", "hold": "reaches below"}[verdict]
