@@ -37,7 +37,7 @@ class Contender:
         return self.served.space
 
     def ranked(self, requests: Sequence[Request]) -> list[list[int]]:
-        """Returns the candidate indices of every request's list; none where the program's answer is no list."""
+        """Returns the candidate indices of every request's list; none where the program gives no list."""
         try:
             return [list(one.candidate_indices) for one in self.served.reranker.rerank(requests)]
         except RuntimeError:

@@ -17,7 +17,7 @@ from degre_pipeline.pipelines.gate.nodes import (
 )
 from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights
+from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.gate.configs import GateConfig
@@ -80,6 +80,8 @@ class Gate:
     def register(self, shop: Shop, run_date: str = "2026-01-31") -> dict[str, Any]:
         return register_model(
             **vars(shop),
+            ranking_model=FROM_NOTHING,
+            ranking_feature_space={},
             metrics=FIGURES,
             mining_evaluator=self.external_evaluator,
             external_evaluator=self.external_evaluator,
@@ -87,6 +89,8 @@ class Gate:
             split_seed=0,
             run_date=run_date,
             model_name=NAME,
+            source="simulated_shop",
+            data="simulated",
         )
 
     def slice_of(self, shop: Shop) -> dict[str, Any]:

@@ -307,6 +307,10 @@ def test_a_version_made_anew_under_the_same_number_was_not_judged(gate, shop, re
     registry.create_model_version(NAME, "file:///nowhere", registered["run_id"])
     with pytest.raises(ValueError, match=r"version 1 of reranker is made of .*; allowed: .*, as judged"):
         gate.record(decision, registered)
+    with pytest.raises(
+        ValueError, match=r"version 1 of reranker is of run .*; allowed: another, as registered"
+    ):
+        gate.judge(shop, {**registered, "run_id": "another"})
 
 
 def test_no_code_of_a_version_is_run(gate, shop, registry, tmp_path):
@@ -340,7 +344,9 @@ def test_what_is_judged_is_the_program_that_serves(gate, shop, registry, monkeyp
     swapped = other_generator(shop, seed=7).generator
     export = packaging.export_program
     monkeypatch.setattr(packaging, "export_program", lambda _, most: export(swapped, most))
-    monkeypatch.setattr(packaging, "build_reranker", lambda _, space: build_reranker(swapped, space))
+    monkeypatch.setattr(
+        packaging, "build_reranker", lambda _, space, *own: build_reranker(swapped, space, *own)
+    )
     with pytest.raises(ValueError, match=r"the served model ranks candidates .*; allowed: "):
         gate.register(shop)
     assert registry.search_registered_models() == []

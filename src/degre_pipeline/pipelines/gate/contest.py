@@ -84,14 +84,20 @@ def hold_contest(
     """Lets a registered version, and those that it is compared with, rank the slice.
 
     Args:
-        registered: name and version of the challenger.
+        registered: name, version and run_id of the challenger.
         chosen: Lists of the slice.
         tables: requests, users, items and candidates by name.
         list_length: Slots that the challenger must fill.
         config: `latency_requests` and `reference_days`.
+    Raises: ValueError: If the version of that number is of another run by now.
     """
     client, name = mlflow.MlflowClient(), registered["name"]
     version = client.get_model_version(name, str(registered["version"]))
+    if version.run_id != registered["run_id"]:
+        raise ValueError(
+            f"version {version.version} of {name} is of run {version.run_id}; allowed: "
+            f"{registered['run_id']}, as registered. Register it again: kedro run --pipeline=registration"
+        )
     opponent = version_or_none(client, name, opponent_of(client, name, int(version.version)))
     best = best_champion_before(client, version, config.reference_days)
     asked = reservations(client, version, opponent)
