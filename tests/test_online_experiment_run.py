@@ -9,7 +9,7 @@ import pytest
 import project_runs
 
 REPORTING = Path("data/08_reporting/test/online_experiment")
-PARAMETERS = {"online_experiment.settings.bootstrap_samples": 20}
+PARAMETERS = {"online_experiment.settings.bootstrap_samples": 40}
 
 
 @pytest.mark.slow

@@ -104,6 +104,6 @@ def test_figures_by_hand() -> None:
             "lists": [100, 100],
         }
     )
-    figures = {row["metric"]: row["value"] for row in exact_rows(judged, settings(bootstrap_samples=10))}
+    figures = {row["metric"]: row["value"] for row in exact_rows(judged, settings(bootstrap_samples=40))}
 
     assert figures == {"exact_regret": 0.25, "exact_hr1": 0.5, "exact_hr3": 1.0, "exact_hr10": 1.0}

@@ -65,14 +65,14 @@ def test_a_champion_whose_version_was_deleted_is_noticed_and_is_no_way_back(know
 
 
 def test_an_alias_that_is_there_already_does_not_move(known):
-    assert move(known, MODEL, "champion", 1, **ANN) is None
-    assert move(known, MODEL, "challenger", 2, **ANN).move.from_version == 1
+    assert move(known, MODEL, "champion", 1, by="person", **ANN) is None
+    assert move(known, MODEL, "challenger", 2, by="person", **ANN).move.from_version == 1
 
 
 def test_ledgers_of_two_models_are_apart(known):
     known.create_registered_model("other")
     known.create_model_version("other", "file:///nowhere")
-    move(known, "other", "champion", 1, **ANN)
+    move(known, "other", "champion", 1, by="person", **ANN)
     assert [entry.move.model for entry in ledger.entries(known, "other")] == ["other"]
     assert {entry.move.model for entry in ledger.entries(known, MODEL)} == {MODEL}
 
@@ -80,7 +80,7 @@ def test_ledgers_of_two_models_are_apart(known):
 def test_newest_moves_come_first_through_all_pages(known, monkeypatch):
     monkeypatch.setattr(ledger, "_PAGE", 2)
     for version in (2, 3, 4):
-        move(known, MODEL, "challenger", version, **ANN)
+        move(known, MODEL, "challenger", version, by="person", **ANN)
     moves = [entry.move.to_version for entry in ledger.entries(known, MODEL, "challenger")]
     assert moves == [4, 3, 2, 1]
 

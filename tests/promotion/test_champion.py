@@ -1,10 +1,13 @@
 import shutil
 
+import mlflow
 import pytest
 
 from degre_pipeline.promotion import ledger
-from degre_pipeline.promotion.aliases import notice, opponent_of, positions
+from degre_pipeline.promotion.aliases import notice, positions
 from degre_pipeline.promotion.champion import promote, roll_back
+from degre_pipeline.promotion.champions import opponent_of
+from degre_pipeline.promotion.versions import origin_of
 
 MODEL = "reranker"
 ANN = {"who": "ann", "why": "better lists"}
@@ -38,6 +41,9 @@ def test_a_promotion_is_written_down_with_the_gates_report(versions, tmp_path):
         "alias": "champion",
         "from_version": None,
         "to_version": 1,
+        "from_origin": None,
+        "to_origin": origin_of(versions.get_model_version(MODEL, "1")),
+        "by": "person",
         "who": "ann",
         "why": "better lists",
         "gate_outcome": "promote",
@@ -108,6 +114,26 @@ def test_a_version_is_compared_with_the_champion_and_the_champion_with_the_one_b
     assert (opponent_of(versions, MODEL, 3), opponent_of(versions, MODEL, 2)) == (2, 1)
 
 
+@pytest.mark.parametrize("removed", ["alias", "version"])
+def test_without_a_champion_the_last_one_of_the_ledger_is_the_measure(versions, removed):
+    promote(versions, MODEL, 1, **ANN)
+    promote(versions, MODEL, 2, **ANN)
+    if removed == "alias":
+        versions.delete_registered_model_alias(MODEL, "champion")
+    else:
+        versions.delete_model_version(MODEL, "2")
+    notice(versions, MODEL)
+    assert opponent_of(versions, MODEL, 3) == (2 if removed == "alias" else 1)
+    assert opponent_of(versions, MODEL, 2) == 1
+
+
+def test_the_champion_that_is_its_own_previous_one_is_compared_with_the_last_other_one(versions):
+    promote(versions, MODEL, 1, **ANN)
+    promote(versions, MODEL, 2, **ANN)
+    versions.set_registered_model_alias(MODEL, "previous_champion", "2")
+    assert opponent_of(versions, MODEL, 2) == 1
+
+
 def test_the_way_back_does_not_depend_on_a_lost_report(versions, tmp_path):
     promote(versions, MODEL, 1, **ANN)
     promote(versions, MODEL, 2, **ANN)
@@ -116,3 +142,50 @@ def test_the_way_back_does_not_depend_on_a_lost_report(versions, tmp_path):
     assert positions(versions, MODEL)["champion"] == 1
     run = versions.get_run(champion.run_id)
     assert (run.data.tags["gate_report"], run.info.status) == ("missing", "FINISHED")
+
+
+def test_an_interrupted_promotion_keeps_the_way_back(versions):
+    """Killed after the first of its two moves, which makes the champion its own previous one."""
+    promote(versions, MODEL, 1, **ANN)
+    promote(versions, MODEL, 2, **ANN)
+    versions.set_registered_model_alias(MODEL, "previous_champion", "2")
+    notice(versions, MODEL)
+    roll_back(versions, MODEL, **ANN)
+    assert positions(versions, MODEL)["champion"] == 1
+    assert positions(versions, MODEL)["previous_champion"] == 2
+
+
+def test_where_even_the_ledger_knows_no_other_champion_there_is_no_way_back(versions):
+    promote(versions, MODEL, 1, **ANN)
+    versions.set_registered_model_alias(MODEL, "previous_champion", "1")
+    with pytest.raises(ValueError, match="no version with alias 'previous_champion'"):
+        roll_back(versions, MODEL, **ANN)
+
+
+def test_an_alias_that_somebody_else_moves_at_the_same_time_is_told(versions, monkeypatch):
+    """A machine that shares the server moves the alias right after this one did."""
+    ours = type(versions).set_registered_model_alias
+
+    def moved_again(client, model, alias, version):
+        ours(client, model, alias, version)
+        ours(client, model, alias, "4")
+
+    monkeypatch.setattr(type(versions), "set_registered_model_alias", moved_again)
+    with pytest.raises(
+        ValueError, match=r"champion of 'reranker' is 4, moved by somebody else .*; allowed: 1"
+    ):
+        promote(versions, MODEL, 1, **ANN)
+
+
+def test_an_alias_that_two_machines_set_at_once_is_set_again(versions, monkeypatch):
+    ours, tries = type(versions).set_registered_model_alias, []
+
+    def fails_once(client, model, alias, version):
+        tries.append(alias)
+        if len(tries) == 1:
+            raise mlflow.MlflowException("UNIQUE constraint failed: registered_model_aliases.name")
+        ours(client, model, alias, version)
+
+    monkeypatch.setattr(type(versions), "set_registered_model_alias", fails_once)
+    promote(versions, MODEL, 1, **ANN)
+    assert (positions(versions, MODEL)["champion"], tries) == (1, ["champion", "champion"])

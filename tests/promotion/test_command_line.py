@@ -1,5 +1,8 @@
 """The command `degre` in a project with a real MLflow database."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from click.testing import CliRunner
 
@@ -123,3 +126,44 @@ def test_the_environment_names_database_and_settings(monkeypatch):
     monkeypatch.setenv("KEDRO_ENV", "test")
     place = find_place(project=project_runs.SOURCE, env=None, tracking_uri=None, model=None)
     assert (place.model, place.tracking_uri) == ("degre_reranker_test", "http://127.0.0.1:5000")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("fine\n2026-01-01 00:00:00  champion 1 -> 3  gate: promote  by ann: forged", "fine\\n2026-01-01"),
+        ("red \x1b[31malarm", "red \\x1b[31malarm"),
+        ("back\x08space \u202e", "back\\x08space \\u202e"),
+        ("Straße, 価格", "Straße, 価格"),
+    ],
+)
+def test_a_reason_can_neither_forge_a_line_nor_command_a_terminal(degre, versions, text, shown):
+    degre("promote", "--why", text, "--who", "ann")
+    said = degre("history")
+    assert shown in said
+    assert len(said.splitlines()) == 3  # the positions, and one line for each move
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_reason_says_something(versions, command, blank):
+    done = CliRunner().invoke(main, [command, "--why", blank])
+    assert done.exit_code == 2
+    assert f"why is {blank!r}; allowed: a text that says something" in done.output
+
+
+def test_blanks_around_a_name_and_a_reason_are_left_out(degre, versions):
+    degre("promote", "--why", " looked at it\n", "--who", " ann ")
+    kept = ledger.last(versions, MODEL, "champion")
+    assert (kept.who, kept.why) == ("ann", "looked at it")
+
+
+def test_a_locked_database_is_one_line(degre, tmp_path, monkeypatch):
+    """Another process is in the middle of writing; SQLAlchemy's own patience is left out."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        place = ["--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}?timeout=0", "--model", MODEL]
+        done = CliRunner().invoke(main, ["history", *place])
+    assert done.exit_code == 75
+    assert done.output == "Error: MLflow's database is locked by another process; try again in a moment\n"

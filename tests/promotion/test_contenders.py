@@ -3,7 +3,9 @@ from dataclasses import dataclass
 import pytest
 
 from degre_pipeline.promotion import contenders
-from degre_pipeline.promotion.contenders import median_latencies_ms
+from degre_pipeline.promotion.contenders import Contender, median_latencies_ms
+from degre_pipeline.serving.reranking_model import RankedList
+from degre_pipeline.serving.served_model import ServedModel
 
 
 @dataclass
@@ -47,3 +49,18 @@ def test_contenders_take_turns(two):
 def test_one_request_has_a_latency(two):
     _, both = two
     assert median_latencies_ms([(both[1], "b")]) == pytest.approx([8.0])
+
+
+class Answers:
+    """A reranker whose program gives no list for one request, as `Reranker` says it."""
+
+    def rerank(self, requests):
+        if "broken" in requests:
+            raise RuntimeError("the model ranks candidates [0, 0]")
+        return [RankedList(None, (request,), (0,), (1.0,)) for request in requests]
+
+
+def test_a_request_without_a_list_does_not_hide_the_others():
+    contender = Contender(served=ServedModel(Answers(), None, None), runner=None, size_bytes=1)
+    assert contender.ranked(["a", "broken", "b"]) == [[0], [], [0]]
+    assert contender.ranked(["a", "b"]) == [[0], [0]]

@@ -71,3 +71,37 @@ def test_the_version_of_a_day_is_promoted(dated, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "by ann: looked" in done.output
     assert positions(dated, MODEL)["champion"] == 2
+
+
+def test_a_person_promotes_the_version_that_the_question_was_about(dated, check, promote_of_day):
+    assert check("waits", HELD)[0] == 0
+    assert promote_of_day(HELD) == (0, 2)
+
+
+def test_a_version_that_came_after_the_question_is_not_promoted(dated, check, promote_of_day):
+    """The day is run again, by hand, while the person looks at version 2."""
+    check("waits", HELD)
+    dated.set_model_version_tag(MODEL, "4", "run_date", HELD)
+    dated.set_model_version_tag(MODEL, "4", "gate_outcome", "hold")
+    assert promote_of_day(HELD) == (65, None)
+    check("waits", HELD)
+    assert promote_of_day(HELD) == (0, 4)
+
+
+def test_a_question_of_another_run_is_no_permission(dated, check, promote_of_day, monkeypatch):
+    check("waits", HELD)
+    monkeypatch.setenv("DEGRE_WORKFLOW_RUN", "daily_retraining manual__2")
+    assert promote_of_day(HELD) == (65, None)
+
+
+@pytest.fixture
+def promote_of_day(dated, tmp_path, monkeypatch):
+    """Function that returns the exit code of `degre promote` in a workflow, and the champion after it."""
+    monkeypatch.setenv("DEGRE_WORKFLOW_RUN", "daily_retraining scheduled__1")
+    place = ["--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--model", MODEL]
+
+    def run(day):
+        done = CliRunner().invoke(main, ["promote", f"--run-date={day}", "--why=approved", *place])
+        return done.exit_code, positions(dated, MODEL).get("champion")
+
+    return run

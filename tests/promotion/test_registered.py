@@ -3,7 +3,6 @@
 import mlflow
 import pytest
 
-from degre_pipeline.promotion import ledger
 from degre_pipeline.promotion.registered import check_registry
 
 MODEL = "reranker"
@@ -37,14 +36,3 @@ def test_a_name_belongs_to_the_data_of_its_newest_version_that_says(registry: ml
 def test_a_name_that_cannot_be_registered_is_refused(registry: mlflow.MlflowClient) -> None:
     with pytest.raises(ValueError, match="model_name is 'team/ranker'"):
         check_registry("team/ranker", SHOP)
-
-
-def test_a_deleted_ledger_is_named_with_the_way_to_restore_it(registry: mlflow.MlflowClient) -> None:
-    kept = registry.create_experiment(ledger.EXPERIMENT)
-    check_registry(MODEL, SHOP)
-    registry.delete_experiment(kept)
-    named = rf"'degre_promotions' \(id {kept}\).* is deleted; .*experiments restore --experiment-id {kept}"
-    with pytest.raises(ValueError, match=named):
-        check_registry(MODEL, SHOP)
-    registry.restore_experiment(kept)
-    check_registry(MODEL, SHOP)

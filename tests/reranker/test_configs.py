@@ -46,6 +46,11 @@ from degre_pipeline.reranker.ranking_stage import RankingStageConfig
             "hard_labels is False; allowed: on",
         ),
         (EvaluationConfig, {"comparison_lists": 0}, "comparison_lists is 0"),
+        (EvaluationConfig, {"bootstrap_samples": 39}, "bootstrap_samples is 39; allowed: 40 or more"),
+        (EvaluationConfig, {"seed": -1}, "seed is -1; allowed: 0 or more"),
+        (TrainingConfig, {"seed": -1}, "seed is -1; allowed: 0 or more"),
+        (TrainingConfig, {"gradient_clip": float("nan")}, "gradient_clip is nan; allowed: a number"),
+        (MiningConfig, {"seed": -2}, "seed is -2; allowed: 0 or more"),
         (RankingStageConfig, {"folds": 1}, "folds is 1; allowed: 2 or more"),
     ],
 )

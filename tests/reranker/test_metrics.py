@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from degre_pipeline.reranker.metrics import (
+    Estimate,
     area_under_roc,
     bootstrap,
     calibration,
@@ -161,6 +162,35 @@ class TestBootstrap:
 
         assert bootstrap(values, seed=1) == bootstrap(values, seed=1)
         assert bootstrap(values, seed=1) != bootstrap(values, seed=2)
+
+    def test_every_request_is_a_unit_unless_told_otherwise(self) -> None:
+        values = np.arange(20.0)
+
+        assert bootstrap(values, units=np.arange(20), seed=1) == bootstrap(values, seed=1)
+        assert bootstrap(values, units=-7 * np.arange(20)[::-1], seed=1) != bootstrap(values, seed=2)
+
+    def test_requests_of_one_unit_are_drawn_together(self) -> None:
+        values, units = np.array([1.0, 1.0, np.nan, 4.0]), np.array([8, 8, 8, 3])
+        drawn = {bootstrap(values, units=units, samples=1, seed=seed).low for seed in range(30)}
+
+        assert drawn == {1.0, 2.0, 4.0}
+        assert bootstrap(values, units=units).value == 2.0
+        assert bootstrap(np.arange(9.0), units=np.zeros(9)) == Estimate(4.0, 4.0, 4.0)
+
+    def test_its_interval_covers_where_requests_of_a_unit_are_alike(self) -> None:
+        rng = np.random.default_rng(0)
+        units = np.repeat(np.arange(60), 10)
+        found = [
+            bootstrap(rng.normal(1, 2, 60)[units], units=units, samples=200, seed=seed) for seed in range(200)
+        ]
+
+        assert 0.89 < np.mean([estimate.low <= 1 <= estimate.high for estimate in found]) < 0.985
+
+    def test_a_higher_confidence_is_a_wider_interval(self) -> None:
+        values = np.arange(20.0)
+        usual, wide = bootstrap(values), bootstrap(values, confidence=0.999)
+
+        assert wide.low < usual.low < usual.high < wide.high
 
     def test_needs_a_finite_value(self) -> None:
         with pytest.raises(ValueError, match="no finite value"):

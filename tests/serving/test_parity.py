@@ -1,8 +1,11 @@
 import pytest
+import torch
 
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.models.builders import restore_generator
-from degre_pipeline.serving.parity import check_parity
+from degre_pipeline.reranker.models.builders import restore_decoding, restore_generator
+from degre_pipeline.serving.parity import check_parity, differing_shapes
+from degre_pipeline.serving.program import export_program
+from degre_pipeline.serving.runners import EagerRunner
 
 
 @pytest.fixture
@@ -38,3 +41,26 @@ def test_equally_probable_candidates_may_change_places(shop, some, trained_lists
     swapped = [[swap.get(index, index) for index in wanted[0]], *wanted[1:]]
     assert swapped != wanted
     check_parity(swapped, alike, shop.generator)
+
+
+def test_the_exported_program_gives_the_same_lists_in_every_shape(shop, some):
+    runner = EagerRunner(export_program(shop.generator, 128))
+    assert differing_shapes(runner, some, shop.generator, 128) == []
+
+
+@pytest.mark.parametrize("wrong_from", [1, 6, 41])
+def test_a_program_that_is_right_for_some_shapes_only_is_found(shop, some, wrong_from):
+    """It ranks requests of so many candidates in their given order."""
+
+    class Partial:
+        def decode(self, static, candidates, mask):
+            lists, steps = restore_decoding(shop.generator).decode(static, candidates, mask)
+            if mask.shape[1] < wrong_from:
+                return lists, steps
+            given = torch.arange(4).expand_as(lists)
+            return given.masked_fill(lists < 0, -1), steps
+
+    found = differing_shapes(Partial(), some, shop.generator, 128)
+    assert found
+    assert all(n >= wrong_from for _, n in found)
+    assert (1, 128) in found

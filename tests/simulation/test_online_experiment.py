@@ -10,7 +10,7 @@ from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig, 
 from degre_pipeline.simulation.shop import ShopConfig, build_shop
 from degre_pipeline.simulation.shop_day import purchase_probabilities, simulate_day
 
-CONFIG = ExperimentConfig(days=1, salt="one", old_user_requests=0, bootstrap_samples=1, seed=0)
+CONFIG = ExperimentConfig(days=1, salt="one", old_user_requests=0, bootstrap_samples=40, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_days_of_the_log_stay_as_they_are(shop, day):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("days", 0), ("bootstrap_samples", 0), ("seed", -1), ("salt", 3)]
+    ("name", "value"), [("days", 0), ("bootstrap_samples", 39), ("seed", -1), ("salt", 3)]
 )
 def test_a_setting_that_is_not_allowed_is_named(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value!r}; allowed"):

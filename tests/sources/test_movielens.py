@@ -206,7 +206,6 @@ def test_too_few_ratings_are_reported(movielens_folder: Path) -> None:
     ("name", "value", "allowed"),
     [
         ("variant", "random", r"one of \['sampled_negatives', 'logged'\]"),
-        ("seed", -1, "0 or more"),
         ("list_length", 0, "1 or more"),
         ("candidates", 5, r"list_length \(6\) or more"),
         ("positive_rating", 6, "1 to 5"),

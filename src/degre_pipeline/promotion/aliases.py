@@ -1,16 +1,25 @@
 """The three aliases: where they are, moving them, and noticing that somebody else did."""
 
+import logging
+import time
+
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from degre_pipeline.promotion import ledger
 from degre_pipeline.promotion.filters import quoted
-from degre_pipeline.promotion.ledger import NOT_JUDGED, Entry, Move, version_or_none
+from degre_pipeline.promotion.ledger import NOT_JUDGED, By, Entry, Move
+from degre_pipeline.promotion.turns import in_turn
+from degre_pipeline.promotion.versions import origin_of, version_or_none
+
+logger = logging.getLogger(__name__)
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous_champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
 ELSEWHERE = "unknown"
 """Who moved an alias that was found in another place than the ledger says."""
 PASSED = "promote"
+_TRIES, _PAUSE_SECONDS = 3, 0.2
 
 
 def positions(client: MlflowClient, model: str) -> dict[str, int]:
@@ -20,13 +29,39 @@ def positions(client: MlflowClient, model: str) -> dict[str, int]:
     return {alias: int(aliases[alias]) for alias in ALIASES if alias in aliases}
 
 
-def move(client: MlflowClient, model: str, alias: str, to: int, *, who: str, why: str) -> Entry | None:
+def move(
+    client: MlflowClient, model: str, alias: str, to: int, *, by: By, who: str, why: str
+) -> Entry | None:
     """Moves an alias to a version and writes it down; does nothing where it is there already."""
-    before = positions(client, model).get(alias)
-    if before == to:
-        return None
-    client.set_registered_model_alias(model, alias, str(to))
-    return _write(client, model, alias, before, to, who=who, why=why)
+    with in_turn(client):
+        before = positions(client, model).get(alias)
+        if before == to:
+            return None
+        point(client, model, alias, to)
+        return write_down(client, model, alias, before, to, by=by, who=who, why=why)
+
+
+def point(client: MlflowClient, model: str, alias: str, to: int) -> None:
+    """Makes an alias point at a version, and looks whether it does.
+
+    Two machines that set the same alias at once may fail each other, so it is tried again.
+
+    Raises: ValueError: If it points elsewhere afterwards, because somebody else moved it at the same time.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            client.set_registered_model_alias(model, alias, str(to))
+            break
+        except MlflowException:
+            if not left:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    found = positions(client, model).get(alias)
+    if found != to:
+        raise ValueError(
+            f"{alias} of {model!r} is {found}, moved by somebody else at the same time; "
+            f"allowed: {to}, as asked"
+        )
 
 
 def notice(client: MlflowClient, model: str) -> list[Entry]:
@@ -35,27 +70,38 @@ def notice(client: MlflowClient, model: str) -> list[Entry]:
     A champion that was moved elsewhere leaves its earlier version behind as `previous_champion`, unless that
     alias was moved as well: then the way back is somebody's own choice.
     """
-    now = positions(client, model)
-    seen = {alias: _last_version(client, model, alias) for alias in ALIASES}
-    moved = [alias for alias in ALIASES if now.get(alias) != seen[alias]]
-    why = "found moved outside of this project's commands, for example in the MLflow UI"
-    found = [
-        _write(client, model, alias, seen[alias], now.get(alias), who=ELSEWHERE, why=why) for alias in moved
-    ]
-    before = seen[CHAMPION]
-    lost = CHAMPION in moved and PREVIOUS_CHAMPION not in moved
-    if before is not None and lost and version_or_none(client, model, before) is not None:
+    with in_turn(client):
+        now = positions(client, model)
+        seen = {alias: ledger.last(client, model, alias) for alias in ALIASES}
+        moved = [alias for alias in ALIASES if not _is_where_seen(client, model, now.get(alias), seen[alias])]
+        why = "found moved outside of this project's commands, for example in the MLflow UI"
+        found = []
+        for alias in moved:
+            last = seen[alias]
+            before = last.to_version if last else None
+            origin = last.to_origin if last else None
+            found.append(
+                write_down(
+                    client,
+                    model,
+                    alias,
+                    before,
+                    now.get(alias),
+                    by="elsewhere",
+                    who=ELSEWHERE,
+                    why=why,
+                    from_origin=origin,
+                )
+            )
+        champion = seen[CHAMPION]
+        if champion is None or CHAMPION not in moved or PREVIOUS_CHAMPION in moved:
+            return found
+        before = champion.to_version
+        if before is None or version_or_none(client, model, before, champion.to_origin) is None:
+            return found
         why = f"version {before} was the champion before the move that was found"
-        kept = move(client, model, PREVIOUS_CHAMPION, before, who=ELSEWHERE, why=why)
-        found += [kept] if kept else []
-    return found
-
-
-def opponent_of(client: MlflowClient, model: str, version: int) -> int | None:
-    """Returns the version to compare another one with: the champion, or the one before it for itself."""
-    now = positions(client, model)
-    champion = now.get(CHAMPION)
-    return now.get(PREVIOUS_CHAMPION) if champion == version else champion
+        kept = move(client, model, PREVIOUS_CHAMPION, before, by="elsewhere", who=ELSEWHERE, why=why)
+        return [*found, *([kept] if kept else [])]
 
 
 def gate_outcome(client: MlflowClient, model: str, version: int | None) -> str:
@@ -64,23 +110,52 @@ def gate_outcome(client: MlflowClient, model: str, version: int | None) -> str:
     return str(found.tags.get("gate_outcome", NOT_JUDGED)) if found else NOT_JUDGED
 
 
-def _last_version(client: MlflowClient, model: str, alias: str) -> int | None:
-    known = ledger.last(client, model, alias)
-    return known.to_version if known else None
-
-
-def _write(
-    client: MlflowClient, model: str, alias: str, before: int | None, to: int | None, *, who: str, why: str
+def write_down(
+    client: MlflowClient,
+    model: str,
+    alias: str,
+    before: int | None,
+    to: int | None,
+    *,
+    by: By,
+    who: str,
+    why: str,
+    from_origin: str | None = None,
 ) -> Entry:
+    """Adds a move that was made to the ledger.
+
+    Args:
+        client: Of the registry.
+        model: Name of the registered model.
+        alias: What was moved.
+        before: Where it was.
+        to: Where it is.
+        by: What moved it.
+        who: The person.
+        why: The reason.
+        from_origin: Of the version where it was; None: of the version that has this number now.
+    """
     outcome = gate_outcome(client, model, to)
+    origins = [version_or_none(client, model, version) for version in (before, to)]
+    one, other = (None if version is None else origin_of(version) for version in origins)
     written = Move(
         model=model,
         alias=alias,
         from_version=before,
         to_version=to,
+        from_origin=from_origin or one,
+        to_origin=other,
+        by=by,
         who=who,
         why=why,
         gate_outcome=outcome,
         flagged=alias == CHAMPION and to is not None and outcome != PASSED,
     )
     return ledger.write(client, written)
+
+
+def _is_where_seen(client: MlflowClient, model: str, now: int | None, seen: Move | None) -> bool:
+    """Returns whether an alias points at the version that the ledger last saw it at, or at none like it."""
+    if seen is None or now is None:
+        return now == (seen.to_version if seen else None)
+    return now == seen.to_version and version_or_none(client, model, now, seen.to_origin) is not None

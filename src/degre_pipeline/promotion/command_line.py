@@ -12,6 +12,10 @@ import click
 
 NOT_SO = 99
 """Exit code of `degre check` where the answer is no; Airflow's operators skip on it."""
+WRONG, TEMPORARY = 65, 75
+"""Exit codes as of `kedro run`: another try cannot help; a later one may."""
+WORKFLOW_RUN = "DEGRE_WORKFLOW_RUN"
+"""Variable in which a scheduler names its run."""
 HERE = "The project's folder; by default the working directory or the nearest one above it."
 
 
@@ -32,9 +36,28 @@ class _OneLine(click.Group):
         except Exception as error:
             from mlflow.exceptions import MlflowException
 
-            if isinstance(error, MlflowException | ValueError):
+            of_database = type(error).__module__.startswith(("sqlalchemy", "sqlite3"))
+            if "database is locked" in str(error):
+                raise Later(
+                    "MLflow's database is locked by another process; try again in a moment"
+                ) from error
+            if isinstance(error, MlflowException) or of_database:
+                raise click.ClickException(str(error).strip().splitlines()[0]) from error
+            if isinstance(error, ValueError):
                 raise click.ClickException(str(error)) from error
             raise
+
+
+class Later(click.ClickException):
+    """What may work in a moment."""
+
+    exit_code = TEMPORARY
+
+
+class Wrong(click.ClickException):
+    """What another try cannot help."""
+
+    exit_code = WRONG
 
 
 @click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,8 +85,17 @@ def _of_a_project(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_WHO = click.option("--who", envvar="DEGRE_WHO", help="Who decides; by default the user of this machine.")
-_WHY = click.option("--why", required=True, help="The reason, for the ledger.")
+def _said(_: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Returns a text without the blanks around it. Raises: click.BadParameter: If nothing else is left."""
+    if text is None or text.strip():
+        return text.strip() if text else None
+    raise click.BadParameter(f"{option.name} is {text!r}; allowed: a text that says something")
+
+
+_WHO = click.option(
+    "--who", envvar="DEGRE_WHO", callback=_said, help="Who decides; by default the user of this machine."
+)
+_WHY = click.option("--why", required=True, callback=_said, help="The reason, for the ledger.")
 
 
 @main.command()
@@ -87,7 +119,7 @@ def promote(
     client, model = _opened(place)
     _noticed(client, model)
     if version is None and run_date is not None:
-        version = int(_of_day(client, model, run_date).version)
+        version = _asked_about(client, model, run_date)
     _told(
         lambda: champion.promote(client, model, version, who=who or user(), why=why, force=force),
         f"{model}: that version is the champion already",
@@ -119,15 +151,19 @@ def check(state: str, run_date: str, **place: Any) -> None:
     """Say whether the version of a day waits for a person, or serves.
 
     The exit code is 0 if it does and 99 if it does not. A version waits that the gate let through, that is
-    not the champion, and that is no older than the champion.
+    not the champion, and that is no older than the champion. In a workflow, `degre promote --run-date` then
+    promotes no other version than the one that was found waiting.
     """
     from degre_pipeline.promotion import of_a_day
 
     client, model = _opened(place)
     version = _of_day(client, model, run_date)
     so = {"waits": of_a_day.waits, "serves": of_a_day.serves}[state](client, model, version)
+    if so and state == "waits":
+        of_a_day.ask_about(client, version, os.environ.get(WORKFLOW_RUN, ""))
     told = f"{model}, version {version.version} of {run_date}: {state if so else f'not so: {state}'}"
-    click.echo(f"{told}. Gate: {of_a_day.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}")
+    gate = f"{of_a_day.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
+    click.echo(printable(f"{told}. Gate: {gate}"))
     sys.exit(0 if so else NOT_SO)
 
 
@@ -145,7 +181,7 @@ def history(alias: str | None, most: int, **place: Any) -> None:
     now = positions(client, model)
     click.echo(f"{model}: {', '.join(f'{name} is version {at}' for name, at in now.items()) or 'no alias'}")
     for entry in ledger.entries(client, model, alias)[:most]:
-        click.echo(_line(entry))
+        click.echo(printable(_line(entry)))
 
 
 def _opened(place: dict[str, Any]) -> tuple[Any, str]:
@@ -215,6 +251,18 @@ def _of_day(client: Any, model: str, run_date: str) -> Any:
         raise click.ClickException(str(error)) from error
 
 
+def _asked_about(client: Any, model: str, run_date: str) -> int:
+    """Returns the version of a day; in a workflow only the one that a person was asked about."""
+    from degre_pipeline.promotion.of_a_day import check_asked
+
+    version = _of_day(client, model, run_date)
+    try:
+        check_asked(version, os.environ.get(WORKFLOW_RUN, ""))
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+    return int(version.version)
+
+
 def _noticed(client: Any, model: str) -> None:
     from degre_pipeline.promotion.aliases import notice
 
@@ -234,7 +282,7 @@ def _told(act: Callable[[], Sequence[Any]], otherwise: str) -> None:
 
 def _say(moved: Sequence[Any]) -> None:
     for entry in moved:
-        click.echo(_line(entry))
+        click.echo(printable(_line(entry)))
 
 
 def _line(entry: Any) -> str:
@@ -243,6 +291,11 @@ def _line(entry: Any) -> str:
     flag = "  [not passed by the gate]" if move.flagged else ""
     when = entry.when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return f"{when}  {move.alias} {places}  gate: {move.gate_outcome}  by {move.who}: {move.why}{flag}"
+
+
+def printable(line: str) -> str:
+    """Returns a line in which no character can end it or command a terminal; such are written as escapes."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 if __name__ == "__main__":

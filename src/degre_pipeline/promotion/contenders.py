@@ -1,6 +1,5 @@
-"""A registered version at work on raw requests, loaded as any user of MLflow would load it."""
+"""A registered version at work on raw requests, exactly as a service would serve it."""
 
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -8,49 +7,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
-from mlflow.artifacts import download_artifacts
-from mlflow.pyfunc import PyFuncModel
+from mlflow.entities import LoggedModel
 
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.serving.program import load_program
 from degre_pipeline.serving.request_schema import Request
-from degre_pipeline.serving.signature import candidate_lists
+from degre_pipeline.serving.runners import EagerRunner
+from degre_pipeline.serving.served_files import PROGRAM, files_of
+from degre_pipeline.serving.served_model import ServedModel, fetch_files, logged_model, proven
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A loaded version.
+    """A version whose stored program is loaded.
 
     Attributes:
-        space: The feature space it was trained on, which may be another than today's.
-        size_bytes: Of its weights and settings, without the code that travels with them.
-        model: What MLflow loaded.
+        served: The model.
+        runner: Runs its program.
+        size_bytes: Of the files that serve.
     """
 
-    space: FeatureSpace
+    served: ServedModel
+    runner: EagerRunner
     size_bytes: int
-    model: PyFuncModel
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The feature space it was trained on, which may be another than today's."""
+        return self.served.space
 
     def ranked(self, requests: Sequence[Request]) -> list[list[int]]:
-        """Returns the candidate indices of every request's list."""
-        return candidate_lists(self.model, requests)
+        """Returns the candidate indices of every request's list; none where the program gives no list."""
+        try:
+            return [list(one.candidate_indices) for one in self.served.reranker.rerank(requests)]
+        except RuntimeError:
+            if len(requests) == 1:
+                return [[]]
+            return [self.ranked([request])[0] for request in requests]
 
 
 def load_contender(name: str, version: int, folder: Path) -> Contender:
-    """Returns a registered version.
+    """Returns a registered version; see `open_contender`.
 
     Args:
         name: Of the registered model.
         version: Of the model.
-        folder: Where to put its files; they must stay while it is used.
+        folder: Where to put its files.
     """
-    files = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder)))
-    stored = files / "artifacts"
-    space = json.loads((stored / "feature_space.json").read_text("utf-8"))
-    return Contender(
-        space=FeatureSpace.from_dict(space),
-        size_bytes=sum(path.stat().st_size for path in stored.rglob("*") if path.is_file()),
-        model=mlflow.pyfunc.load_model(str(files)),
-    )
+    return open_contender(logged_model(mlflow.MlflowClient(), name, str(version)), folder)
+
+
+def open_contender(logged: LoggedModel, folder: Path) -> Contender:
+    """Returns a logged model, from the files that a service reads.
+
+    They are data: the code that travels with a model is not run here, because whoever may register a version
+    would run it on the machine that trains.
+
+    Args:
+        logged: The model.
+        folder: Where to put its files.
+    Raises: ValueError: If a file is not the one that was registered, could execute anything but tensor
+        operations, or ranks otherwise than its stored example.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fetch_files(logged, mlflow.get_tracking_uri(), folder)
+    runner = EagerRunner(load_program(folder / PROGRAM))
+    size_bytes = sum((folder / file).stat().st_size for file in files_of(logged.tags))
+    return Contender(proven(runner, folder), runner, size_bytes)
 
 
 def median_latencies_ms(

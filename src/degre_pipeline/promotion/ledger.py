@@ -1,10 +1,15 @@
-"""The ledger of alias moves, kept in MLflow: an experiment with one run a move."""
+"""The ledger of alias moves, kept in MLflow: an experiment with one run a move.
+
+It tells and never stops: what cannot be read in it is left out with a warning, and a move that cannot be
+written stands all the same.
+"""
 
 import getpass
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
+from typing import Literal, cast, get_args
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -13,8 +18,13 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from degre_pipeline.promotion.filters import quoted
+from degre_pipeline.promotion.ledger_experiment import experiment_for, known_experiment
+from degre_pipeline.promotion.versions import version_or_none
 
-EXPERIMENT = "degre_promotions"
+logger = logging.getLogger(__name__)
+
+By = Literal["person", "gate", "registration", "elsewhere"]
+"""Who moves aliases: `elsewhere` is a move that was found, such as one in the MLflow UI."""
 REPORT = "gate"
 """Folder of the gate's report, among the artifacts of a version's run and of a move's run."""
 NOT_JUDGED = "not judged"
@@ -30,7 +40,10 @@ class Move:
         alias: What was moved.
         from_version: Where it was; None where it was not set.
         to_version: Where it is; None where it was taken away.
-        who: A person, or the pipeline and the person who ran it.
+        from_origin: What tells that version from another one of its number; None where it is not known.
+        to_origin: The same of the other version.
+        by: A person, the gate, a registration, or somebody elsewhere.
+        who: The person, or the pipeline and the person who ran it.
         why: The reason given.
         gate_outcome: Of the version it moved to: `promote`, `hold`, `refuse` or `not judged`.
         flagged: Whether a version serves that the gate did not pass.
@@ -40,6 +53,9 @@ class Move:
     alias: str
     from_version: int | None
     to_version: int | None
+    from_origin: str | None
+    to_origin: str | None
+    by: By
     who: str
     why: str
     gate_outcome: str
@@ -48,53 +64,57 @@ class Move:
 
 @dataclass(frozen=True)
 class Entry:
-    """A move as the ledger holds it, with the time at which it was written and its run."""
+    """A move as the ledger holds it.
+
+    Attributes:
+        move: What was moved.
+        place: Among the entries of its model, which clocks of several machines could not order.
+        when: It was written.
+        run_id: Where; empty where it could not be written.
+    """
 
     move: Move
+    place: int
     when: datetime
     run_id: str
 
+    def moved_to(self, client: MlflowClient) -> ModelVersion | None:
+        """Returns the version that it moved to; None where that is gone."""
+        return version_or_none(client, self.move.model, self.move.to_version, self.move.to_origin)
+
+    def moved_from(self, client: MlflowClient) -> ModelVersion | None:
+        """Returns the version that it moved away from; None where that is gone."""
+        return version_or_none(client, self.move.model, self.move.from_version, self.move.from_origin)
+
 
 def write(client: MlflowClient, move: Move) -> Entry:
-    """Adds a move to the ledger, with the gate's report on the version it moved to, where there is one."""
-    version = version_or_none(client, move.model, move.to_version)
-    run = client.create_run(
-        _experiment(client, version),
-        tags={name: _shown(value) for name, value in vars(move).items()},
-        run_name=f"{move.model}: {move.alias} to {_shown(move.to_version)}",
-    )
-    if version is not None and "gate_outcome" in version.tags:
-        kept = _copy_report(client, version, run.info.run_id)
-        client.set_tag(run.info.run_id, "gate_report", "kept" if kept else "missing")
-    client.set_terminated(run.info.run_id)
-    return _entry(run)
+    """Adds a move to the ledger, with the gate's report on the version it moved to, where there is one.
+
+    A move that cannot be written is a warning: it was made, and the next look finds it.
+    """
+    known = entries(client, move.model)
+    place = known[0].place + 1 if known else 1
+    try:
+        return _written(client, move, place)
+    except Exception as error:  # whatever is wrong with the ledger
+        logger.warning("the move of %s is not in the ledger: %s", move.alias, _first_line(error))
+        return Entry(move, place, datetime.now(UTC), "")
 
 
 def entries(client: MlflowClient, model: str, alias: str | None = None) -> list[Entry]:
     """Returns the moves of a model's aliases, or of one alias, newest first."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
+    try:
+        runs = _runs(client, model, alias)
+    except Exception as error:  # whatever is wrong with it: a way back must not depend on the ledger
+        logger.warning("the ledger cannot be read: %s", _first_line(error))
         return []
-    wanted = f"tags.model = {quoted(model)}" + (f" and tags.alias = {quoted(alias)}" if alias else "")
-    found: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment.experiment_id],
-            wanted,
-            max_results=_PAGE,
-            order_by=["attributes.start_time DESC"],
-            page_token=token,
-        )
-        found += page
-        token = page.token
-        if not token:
-            return [_entry(run) for run in found]
+    read = [entry for entry in map(_entry_or_none, runs) if entry is not None]
+    return sorted(read, key=lambda entry: (entry.place, entry.when), reverse=True)
 
 
 def last(client: MlflowClient, model: str, alias: str) -> Move | None:
     """Returns the last move of an alias that the ledger knows."""
-    known: Sequence[Entry] = entries(client, model, alias)
+    known = entries(client, model, alias)
     return known[0].move if known else None
 
 
@@ -106,26 +126,18 @@ def user() -> str:
         return "unknown"
 
 
-def version_or_none(client: MlflowClient, model: str, version: int | None) -> ModelVersion | None:
-    """Returns a version; None for none, and for one that was deleted."""
-    if version is None:
-        return None
-    try:
-        return client.get_model_version(model, str(version))
-    except MlflowException:
-        return None
-
-
-def _experiment(client: MlflowClient, version: ModelVersion | None) -> str:
-    """Returns the id of the ledger; a new one keeps its artifacts where the version's experiment does."""
-    known = client.get_experiment_by_name(EXPERIMENT)
-    if known is not None:
-        return str(known.experiment_id)
-    location = None
-    if version is not None and version.run_id:
-        beside = client.get_experiment(client.get_run(version.run_id).info.experiment_id).artifact_location
-        location = None if beside.startswith("mlflow-artifacts:") else beside
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+def _written(client: MlflowClient, move: Move, place: int) -> Entry:
+    version = version_or_none(client, move.model, move.to_version)
+    run = client.create_run(
+        experiment_for(client, version),
+        tags={"place": str(place), **{name: _shown(value) for name, value in vars(move).items()}},
+        run_name=f"{move.model}: {move.alias} to {_shown(move.to_version)}",
+    )
+    if version is not None and "gate_outcome" in version.tags:
+        kept = _copy_report(client, version, run.info.run_id)
+        client.set_tag(run.info.run_id, "gate_report", "kept" if kept else "missing")
+    client.set_terminated(run.info.run_id)
+    return _entry(run)
 
 
 def _copy_report(client: MlflowClient, version: ModelVersion, run_id: str) -> bool:
@@ -139,6 +151,29 @@ def _copy_report(client: MlflowClient, version: ModelVersion, run_id: str) -> bo
     return True
 
 
+def _runs(client: MlflowClient, model: str, alias: str | None) -> list[Run]:
+    experiment = known_experiment(client)
+    if experiment is None:
+        return []
+    wanted = f"tags.model = {quoted(model)}" + (f" and tags.alias = {quoted(alias)}" if alias else "")
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], wanted, max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _entry_or_none(run: Run) -> Entry | None:
+    try:
+        return _entry(run)
+    except (KeyError, ValueError) as error:
+        logger.warning("entry %s of the ledger is left out, it cannot be read: %r", run.info.run_id, error)
+        return None
+
+
 def _entry(run: Run) -> Entry:
     tags = run.data.tags
     move = Move(
@@ -146,12 +181,29 @@ def _entry(run: Run) -> Entry:
         alias=tags["alias"],
         from_version=_number(tags["from_version"]),
         to_version=_number(tags["to_version"]),
+        from_origin=_text(tags.get("from_origin")),
+        to_origin=_text(tags.get("to_origin")),
+        by=_by(tags.get("by"), tags["who"]),
         who=tags["who"],
         why=tags["why"],
         gate_outcome=tags["gate_outcome"],
         flagged=tags["flagged"] == "true",
     )
-    return Entry(move, datetime.fromtimestamp(run.info.start_time / 1000, UTC), run.info.run_id)
+    when = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+    return Entry(move, int(tags.get("place", 0)), when, run.info.run_id)
+
+
+def _by(tag: str | None, who: str) -> By:
+    """Returns who moved; entries that do not say it begin with it, or are a person's."""
+    if tag in get_args(By):
+        return cast(By, tag)
+    word = who.partition(",")[0]
+    earlier: dict[str, By] = {"gate": "gate", "registration": "registration", "unknown": "elsewhere"}
+    return earlier.get(word, "person")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _shown(value: object) -> str:
@@ -160,3 +212,7 @@ def _shown(value: object) -> str:
 
 def _number(text: str) -> int | None:
     return None if text == "none" else int(text)
+
+
+def _text(tag: str | None) -> str | None:
+    return None if tag == "none" else tag

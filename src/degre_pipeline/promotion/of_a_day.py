@@ -6,7 +6,11 @@ from mlflow.entities.model_registry import ModelVersion
 from degre_pipeline.promotion.aliases import CHALLENGER, CHAMPION, positions
 from degre_pipeline.promotion.champion import LET_THROUGH
 from degre_pipeline.promotion.filters import quoted
-from degre_pipeline.promotion.ledger import NOT_JUDGED, version_or_none
+from degre_pipeline.promotion.ledger import NOT_JUDGED
+from degre_pipeline.promotion.versions import version_or_none
+
+ASKED_IN = "asked_in"
+"""Tag of a version: the run of a workflow in which a person was asked about it."""
 
 
 def version_of_day(client: MlflowClient, model: str, run_date: str) -> ModelVersion:
@@ -42,3 +46,22 @@ def waits(client: MlflowClient, model: str, version: ModelVersion) -> bool:
         return False
     champion = version_or_none(client, model, positions(client, model).get(CHAMPION))
     return champion is None or champion.tags.get("run_date", "") <= version.tags.get("run_date", "")
+
+
+def ask_about(client: MlflowClient, version: ModelVersion, workflow_run: str) -> None:
+    """Notes at a version that a person is asked about it in a run of a workflow; nothing outside of one."""
+    if workflow_run:
+        client.set_model_version_tag(version.name, version.version, ASKED_IN, workflow_run)
+
+
+def check_asked(version: ModelVersion, workflow_run: str) -> None:
+    """Raises ValueError if a person was asked about another version of the day in this run of a workflow.
+
+    A day that was run again meanwhile has another version, which nobody has looked at.
+    """
+    if workflow_run and version.tags.get(ASKED_IN) != workflow_run:
+        raise ValueError(
+            f"version {version.version} is that of {version.tags.get('run_date')} now, and nobody was asked "
+            f"about it in {workflow_run!r}; allowed: the version that was waiting. "
+            "To ask again, clear the task that asks"
+        )

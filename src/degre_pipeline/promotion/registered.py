@@ -2,12 +2,10 @@
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage
-from mlflow.exceptions import MlflowException
 
 from degre_pipeline.promotion.filters import quoted
-from degre_pipeline.promotion.ledger import EXPERIMENT, version_or_none
 from degre_pipeline.promotion.model_names import check_model_name
+from degre_pipeline.promotion.versions import version_or_none
 
 DATA_TAGS = ("source", "data")
 """Tags of a version that say what it was trained on: the source, and the name of its data."""
@@ -33,7 +31,6 @@ def check_registry(model: str, data: tuple[str, str]) -> None:
     """
     check_model_name(model)
     client = MlflowClient()
-    _check_ledger(client)
     described = f"tags.{DATA_TAGS[0]} != ''"
     found = client.search_model_versions(
         f"name = {quoted(model)} and {described}", max_results=1, order_by=["version_number DESC"]
@@ -44,17 +41,4 @@ def check_registry(model: str, data: tuple[str, str]) -> None:
             f"registration.model_name is {model!r}, whose version {found[0].version} learned from other "
             f"data: source {known[0]!r}, data {known[1]!r}, now {data[0]!r} and {data[1]!r}; "
             "allowed: a name of its own for each data, in conf/<env>/parameters_registration.yml"
-        )
-
-
-def _check_ledger(client: MlflowClient) -> None:
-    """Raises ValueError if the ledger was deleted: no alias can be moved without it."""
-    try:
-        known = client.get_experiment_by_name(EXPERIMENT)
-    except MlflowException:
-        return
-    if known is not None and known.lifecycle_stage == LifecycleStage.DELETED:
-        raise ValueError(
-            f"the experiment {EXPERIMENT!r} (id {known.experiment_id}), the ledger of all alias moves, is "
-            f"deleted; restore it: mlflow experiments restore --experiment-id {known.experiment_id}"
         )

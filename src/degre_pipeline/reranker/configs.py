@@ -1,5 +1,6 @@
 """Settings of the models, of training, of mining and of distillation, with the papers' values as defaults."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_type_hints
@@ -41,12 +42,22 @@ def require(holds: bool, name: str, value: object, allowed: str) -> None:
 
 
 def check_types(config: object) -> None:
-    """Raises ValueError for the first setting that is no number, text or truth value where one is needed."""
+    """Raises ValueError for the first setting that is no number, text or truth value where one is needed.
+
+    Settings that mean the same in every configuration (`LEAST`) are held to the same limits, too.
+    """
     for name, declared in get_type_hints(type(config)).items():
         types, kind = _KINDS.get(declared, ((object,), ""))
         value = getattr(config, name)
         truth_for_number = isinstance(value, bool) and declared in (int, float)
-        require(isinstance(value, types) and not truth_for_number, name, value, kind)
+        unknown = isinstance(value, float) and math.isnan(value)
+        require(isinstance(value, types) and not truth_for_number and not unknown, name, value, kind)
+        if name in LEAST:
+            require(value >= LEAST[name], name, value, f"{LEAST[name]} or more")
+
+
+LEAST: Mapping[str, int] = {"seed": 0, "bootstrap_samples": 40}
+"""Of fewer than 40 resamples none lies beyond the ends of a 95% interval, and the ends are chance."""
 
 
 _KINDS: Mapping[object, tuple[tuple[type, ...], str]] = {
@@ -417,5 +428,5 @@ class EvaluationConfig:
         require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
         require(self.exact_requests >= 0, "exact_requests", self.exact_requests, "0 (none) or more")
         require(self.exact_steps >= 1, "exact_steps", self.exact_steps, "1 or more")
-        for name in ("judged_requests", "comparison_lists", "batch_size", "bootstrap_samples"):
+        for name in ("judged_requests", "comparison_lists", "batch_size"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

@@ -1,5 +1,6 @@
 """Metrics of evaluators (R-AUC, GAUC, calibration, …) and of lists (HR@K%, agreement), on numpy arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ DECIMALS = 6  # of compared values, so that the same list encoded in another bat
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over requests with its 95% percentile bootstrap interval."""
+    """A mean over requests with its percentile bootstrap interval, of 95% unless told otherwise."""
 
     value: float
     low: float
@@ -93,23 +94,45 @@ def share_of_ties(list_values: Array, comparison_values: Array) -> float:
     return float((np.asarray(comparison_values) == np.asarray(list_values)[:, None]).mean())
 
 
-def bootstrap(values: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
-    """Returns the mean of finite values over requests with its 95% percentile bootstrap interval.
+def bootstrap(
+    values: Array,
+    *,
+    units: NDArray[np.int64] | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Returns the mean of finite values over requests with its percentile bootstrap interval.
 
-    Give paired differences to compare two methods. Raises: ValueError: If no value is finite.
+    Give paired differences to compare two methods. Values of one unit (a user's requests) are alike, so units
+    are drawn again with all their values, not values.
+
+    Args:
+        values: One a request, [r].
+        units: Number of the unit that each request belongs to, [r]; None where every request is one.
+        samples: Resamples.
+        seed: Of the draw.
+        confidence: Of the interval.
+    Raises: ValueError: If no value is finite.
     """
     values = np.asarray(values, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if not len(values):
+    units = np.arange(len(values)) if units is None else np.asarray(units)
+    finite = np.isfinite(values)
+    if not finite.any():
         raise ValueError("no finite value to average; allowed: one or more")
+    _, unit = np.unique(units[finite], return_inverse=True)
+    sums, counts = np.bincount(unit, weights=values[finite]), np.bincount(unit)
+    draws = unit_draws(len(sums), samples=samples, seed=seed)
+    means = np.fromiter((sums[drawn].sum() / counts[drawn].sum() for drawn in draws), np.float64, samples)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(values[finite].mean()), float(low), float(high))
+
+
+def unit_draws(units: int, *, samples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yields the units of each resample: as many as there are, drawn with replacement, [u]."""
     rng = np.random.default_rng(seed)
-    means = np.fromiter(
-        (values[rng.integers(len(values), size=len(values))].mean() for _ in range(samples)),
-        np.float64,
-        samples,
-    )
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high))
+    for _ in range(samples):
+        yield rng.integers(units, size=units)
 
 
 def bootstrap_ratio(parts: Array, wholes: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:

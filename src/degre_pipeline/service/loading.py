@@ -1,6 +1,5 @@
 """Turns the files of a version into a model that answers, and proves it on the stored example."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Literal
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.service.model_source import FetchedModel
 from degre_pipeline.serving.prepare import prepare
-from degre_pipeline.serving.ranking_model import RankingModel, load_ranking_model
 from degre_pipeline.serving.request_schema import RequestSchema
 from degre_pipeline.serving.reranking_model import Reranker
 from degre_pipeline.serving.runners import RUNNERS, RunnerName, build_runner
-from degre_pipeline.serving.served_files import EXAMPLE, FEATURE_SPACE, PROGRAM, RANKING_FILES
+from degre_pipeline.serving.served_files import EXAMPLE, PROGRAM
+from degre_pipeline.serving.served_model import proven
 from degre_pipeline.serving.stored_example import StoredExample
 
 logger = logging.getLogger(__name__)
@@ -62,22 +61,14 @@ def load_quickly(fetched: FetchedModel, wanted: RunnerName | Literal["auto"]) ->
 
 def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
     """Returns a model with one runner. Raises: Exception: If that does not work here, or ranks otherwise."""
-    space = FeatureSpace.from_dict(json.loads((fetched.folder / FEATURE_SPACE).read_text("utf-8")))
-    example = StoredExample.read(fetched.folder / EXAMPLE)
+    usual = StoredExample.read(fetched.folder / EXAMPLE).usual_candidates
     program, prepared = fetched.folder / PROGRAM, _prepared(fetched)
     if name == "aotinductor":
-        prepare("onnxruntime", program, prepared, example.usual_candidates)
-    prepare(name, program, prepared, example.usual_candidates)
-    runner = build_runner(name, program, prepared, example.usual_candidates)
-    reranker = Reranker(runner, space, ranking=_ranking_model(fetched.folder))
-    example.check(reranker)
-    return LoadedModel(fetched.version, name, reranker, reranker.schema, space, example)
-
-
-def _ranking_model(folder: Path) -> RankingModel | None:
-    """Returns what scores candidates that come without a score, where the model has it."""
-    program, space = (folder / name for name in RANKING_FILES)
-    return load_ranking_model(program, space) if program.is_file() else None
+        prepare("onnxruntime", program, prepared, usual)
+    prepare(name, program, prepared, usual)
+    served = proven(build_runner(name, program, prepared, usual), fetched.folder)
+    reranker = served.reranker
+    return LoadedModel(fetched.version, name, reranker, reranker.schema, served.space, served.example)
 
 
 def _prepared(fetched: FetchedModel) -> Path:

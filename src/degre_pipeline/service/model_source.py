@@ -11,14 +11,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 import mlflow
-from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from degre_pipeline.service.cache_folder import ARRIVING
-from degre_pipeline.serving.served_files import DIGESTS_TAG, check_digests, digests_of, files_of
+from degre_pipeline.serving.served_files import DIGESTS_TAG, check_digests, digests_of
+from degre_pipeline.serving.served_model import fetch_files, logged_model
 
-LOGGED = "models:/"
-"""A version made of a logged model has its id as its source."""
 # A service asks again soon, so a single question need not be patient; and its log is no terminal.
 _FOR_A_SERVICE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -65,16 +63,10 @@ class ModelSource:
 
         Raises: ValueError: If a file is not the one that was registered.
         """
-        source = str(self._client.get_model_version(self._name, version).source)
-        if not source.startswith(LOGGED):
-            raise ValueError(f"version {version} of {self._name} comes from {source!r}; allowed: {LOGGED}…")
-        logged = self._client.get_logged_model(source.removeprefix(LOGGED))
+        logged = logged_model(self._client, self._name, version)
         arriving = Path(mkdtemp(dir=self._cache, prefix=ARRIVING))
         try:
-            for name in files_of(logged.tags):
-                uri = f"{logged.artifact_location}/artifacts/{name}"
-                download_artifacts(artifact_uri=uri, dst_path=str(arriving), tracking_uri=self._uri)
-            folder = self._cache / check_digests(arriving, logged.tags)
+            folder = self._cache / fetch_files(logged, self._uri, arriving)
             with self._arrivals:
                 if not folder.exists():
                     os.replace(arriving, folder)

@@ -1,4 +1,4 @@
-"""Whether the served model ranks as the trained generator does on requests encoded for training."""
+"""Whether the served model ranks as the trained generator does, in the log's requests and in other shapes."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -9,7 +9,10 @@ from torch import Tensor
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.models.builders import restore_decoding
+from degre_pipeline.serving.reranking_model import Decoder
 
+SHAPES = ((1, 1), (1, 2), (3, 1), (1, 7), (17, 5), (64, 13), (5, 40), (2, 128))
+"""Requests and candidates that are decoded together: alone, many, few, and more than any log has."""
 TIE = 1e-4
 """Two log-probabilities closer than this are a tie: padding alone moves them by rounding errors."""
 
@@ -50,6 +53,45 @@ def differing_lists(
 def count_differing(served: Sequence[Sequence[int]], requests: Requests, generator: TrainedWeights) -> int:
     """Returns how many lists are not those of the trained generator; see `differing_lists`."""
     return sum(1 for _ in differing_lists(served, requests, generator))
+
+
+def differing_shapes(
+    served: Decoder, requests: Requests, generator: TrainedWeights, most_candidates: int
+) -> list[tuple[int, int]]:
+    """Returns the shapes in which a served program gives other lists than the trained generator.
+
+    What is exported for every shape may still have been made for one. The requests are the log's, cut or
+    repeated to each shape, with every third value unknown and, where there are several, with padding.
+
+    Args:
+        served: What runs the program.
+        requests: Encoded requests, one or more.
+        generator: The trained generator.
+        most_candidates: N_max of the program.
+    """
+    model = restore_decoding(generator)
+    shapes = [shape for shape in (*SHAPES, (1, most_candidates)) if shape[1] <= most_candidates]
+    return [shape for shape in shapes if _differs(served, model, _reshaped(requests, *shape))]
+
+
+def _reshaped(requests: Requests, b: int, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns static [b, columns], candidates [b, n, columns] and mask [b, n], with padding in one row."""
+    rows = torch.arange(b) % len(requests)
+    real = requests.candidates[requests.mask]
+    places = (torch.arange(b * n) * 7) % len(real)
+    candidates = real[places].reshape(b, n, -1).clone()
+    candidates.view(-1)[::3] = 0
+    mask = torch.ones(b, n, dtype=torch.bool)
+    if b > 1:
+        mask[b // 2, 1 + n // 2 :] = False
+    return requests.static[rows], candidates * mask[..., None], mask
+
+
+def _differs(served: Decoder, model: Decoder, inputs: tuple[Tensor, Tensor, Tensor]) -> bool:
+    own, _ = served.decode(*inputs)
+    wanted, steps = model.decode(*inputs)
+    pairs = zip(unpadded(own), unpadded(wanted), steps, strict=True)
+    return any(one != other and not _parted_at_a_tie(one, other, step) for one, other, step in pairs)
 
 
 def unpadded(sequences: Tensor) -> list[list[int]]:

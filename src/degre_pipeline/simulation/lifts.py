@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from degre_pipeline.reranker.metrics import unit_draws
 from degre_pipeline.simulation.click_world import FloatArray, IntArray
 
 
@@ -29,8 +30,8 @@ def user_weights(users: int, *, samples: int, seed: int) -> FloatArray:
     """
     if users == 0:
         raise ValueError("an arm has 0 users; allowed: 1 or more, so give more users or another salt")
-    drawn = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=samples)
-    return np.concatenate([np.ones((1, users)), drawn])
+    draws = unit_draws(users, samples=samples, seed=seed)
+    return np.stack([np.ones(users), *(np.bincount(drawn, minlength=users) for drawn in draws)])
 
 
 def totals(weights: FloatArray, user: IntArray, column: FloatArray) -> FloatArray:

@@ -39,10 +39,8 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("days", "bootstrap_samples"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("old_user_requests", "seed"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(self.days >= 1, "days", self.days, "1 or more")
+        require(self.old_user_requests >= 0, "old_user_requests", self.old_user_requests, "0 or more")
 
 
 class Outcomes(NamedTuple):

@@ -52,7 +52,6 @@ class MovieLensConfig:
         """Checks every value."""
         check_types(self)
         _allow("variant", self.variant, self.variant in VARIANTS, f"one of {list(VARIANTS)}")
-        _allow("seed", self.seed, self.seed >= 0, "0 or more")
         _allow("list_length", self.list_length, self.list_length >= 1, "1 or more")
         enough = self.candidates >= self.list_length
         _allow("candidates", self.candidates, enough, f"list_length ({self.list_length}) or more")

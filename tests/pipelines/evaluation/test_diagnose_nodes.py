@@ -33,7 +33,7 @@ MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward
 TRAINING = TrainingConfig(epochs=2, batch_size=64, learning_rate=5e-3, device="cpu")
 SEARCH = MiningConfig(beam_size=2, pessimism=0.5, device="cpu")
 CONFIG = EvaluationConfig(
-    requests=30, judged_requests=3, comparison_lists=50, bootstrap_samples=20, batch_size=16, device="cpu"
+    requests=30, judged_requests=3, comparison_lists=50, bootstrap_samples=40, batch_size=16, device="cpu"
 )
 DIAGNOSTICS = DiagnosticsConfig(requests=12, random_lists=20, beam_sizes=[1, 3])
 

@@ -6,7 +6,7 @@ from degre_pipeline.pipelines.evaluation.quality import gauc_rows
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 
-CONFIG = EvaluationConfig(bootstrap_samples=20)
+CONFIG = EvaluationConfig(bootstrap_samples=40)
 
 
 def requests(clicks: list[list[int]]) -> Requests:

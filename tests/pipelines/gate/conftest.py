@@ -17,7 +17,7 @@ from degre_pipeline.pipelines.gate.nodes import (
 )
 from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainedWeights
+from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.gate.configs import GateConfig
@@ -51,6 +51,7 @@ def settings(gate_config: GateConfig) -> GateConfig:
         gate_config,
         requests=80,
         least_requests=20,
+        least_users=5,
         bootstrap_samples=100,
         latency_requests=4,
         latency_ratio=100.0,
@@ -79,6 +80,8 @@ class Gate:
     def register(self, shop: Shop, run_date: str = "2026-01-31") -> dict[str, Any]:
         return register_model(
             **vars(shop),
+            ranking_model=FROM_NOTHING,
+            ranking_feature_space={},
             metrics=FIGURES,
             mining_evaluator=self.external_evaluator,
             external_evaluator=self.external_evaluator,
@@ -86,6 +89,8 @@ class Gate:
             split_seed=0,
             run_date=run_date,
             model_name=NAME,
+            source="simulated_shop",
+            data="simulated",
         )
 
     def slice_of(self, shop: Shop) -> dict[str, Any]:
@@ -114,11 +119,22 @@ class Gate:
 
     def decide(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         judgements, facts = self.judge(shop, registered, **changed)
-        return decide_promotion(self.slice_of(shop), judgements, facts, FIGURES, registered, self.settings)
+        return self.decide_on(self.slice_of(shop), judgements, facts, registered)
+
+    def decide_on(
+        self,
+        gate_slice: dict[str, Any],
+        judgements: pd.DataFrame,
+        facts: dict[str, Any],
+        registered: dict[str, Any],
+    ) -> dict[str, Any]:
+        return decide_promotion(gate_slice, judgements, facts, FIGURES, registered, self.settings)
 
     def pass_through(self, shop: Shop, registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
         """Returns what the last node returns."""
-        decision = self.decide(shop, registered)
+        return self.record(self.decide(shop, registered), registered, **settings)
+
+    def record(self, decision: dict[str, Any], registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
         report = write_gate_report(decision, {"last_day": "2026-01-31"})
         return record_decision(decision, report, registered, replace(self.settings, **settings))
 

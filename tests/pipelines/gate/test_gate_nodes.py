@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.pipelines.gate.pipeline import create_pipeline
 from degre_pipeline.pipelines.list_building.nodes import ListConfig, encode_requests, fit_features
+from degre_pipeline.pipelines.registration import registry as registration
 from degre_pipeline.promotion import ledger
 from degre_pipeline.promotion.aliases import positions
-from degre_pipeline.promotion.champion import promote
+from degre_pipeline.promotion.champion import promote, roll_back
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.serving import packaging
+from degre_pipeline.serving.reranking_model import build_reranker
 from degre_pipeline.simulation.click_world import ClickTruth
 from small_shop import small_generator
 
+pytestmark = pytest.mark.usefixtures("programs_made_once")
 NAME = "reranker"
 
 
@@ -70,7 +75,7 @@ def test_a_promotion_keeps_its_report_in_the_ledger(gate, shop, registry, tmp_pa
     gate.pass_through(shop, gate.register(shop))
     (entry,) = ledger.entries(registry, NAME, "champion")
     assert entry.move.who.startswith("gate, run by ")
-    assert "all 17 floors hold" in entry.move.why
+    assert "all 20 floors hold" in entry.move.why
     assert not entry.move.flagged
     files = {file.path for file in registry.list_artifacts(entry.run_id, "gate")}
     assert files == {"gate/gate_report.html", "gate/gate_decision.json"}
@@ -144,7 +149,7 @@ def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
     decision = gate.decide(shop, gate.register(shop))
     assert decision["champion"]["problem"] == ""
     assert all(math.isfinite(finding["measured"]) for finding in found(decision, "non_inferiority"))
-    judgements, _ = gate.judge(shop, {"name": NAME, "version": 2})
+    judgements, _ = gate.judge(shop, gate.register(shop))
     ids = gate.slice_of(shop)["request_ids"]
     requests = Requests.from_tensors(old.request_tensors).with_ids(torch.tensor(ids))
     lists, _ = restore_generator(old.generator).greedy_decode(
@@ -192,7 +197,7 @@ def test_a_version_that_is_not_the_trained_generator_is_refused(gate, shop):
     registered = gate.register(shop)
     decision = gate.decide(other_generator(shop), registered)
     assert decision["outcome"] == "refuse"
-    assert [finding["verdict"] for finding in found(decision, "parity")] == ["refuse"]
+    assert [finding["verdict"] for finding in found(decision, "parity")] == ["refuse"] * 2
 
 
 def test_figures_of_another_generator_are_refused(gate, shop):
@@ -219,6 +224,156 @@ def test_the_champion_is_compared_with_the_one_before_when_its_run_is_repeated(g
     repeated = gate.decide(shop, gate.register(shop, run_date="2026-02-01"))
     assert (repeated["challenger"]["version"], repeated["champion"]["version"]) == (2, 1)
     assert not repeated["first"]
+
+
+def test_what_a_person_took_down_is_not_put_back_when_the_gate_is_repeated(gate, shop, registry):
+    served_by(gate.register(shop))
+    second = gate.register(shop, run_date="2026-02-01")
+    decision = gate.decide(shop, second)
+    gate.record(decision, second)
+    roll_back(registry, NAME, who="ann", why="complaints")
+    late = gate.record(decision, second)  # a retry of the last node
+    assert late == {"outcome": "hold", "moves": []}
+    repeated = gate.decide(shop, second)  # a retry of the whole gate
+    assert (repeated["outcome"], repeated["decided_by"]["rule"]) == ("hold", "registry")
+    assert "version 2 was taken down by ann: complaints" in repeated["decided_by"]["reason"]
+    assert gate.record(repeated, second)["outcome"] == "hold"
+    assert positions(registry, NAME)["champion"] == 1
+
+
+def test_a_champion_that_came_after_the_comparison_stays(gate, shop, registry, tmp_path):
+    served_by(gate.register(shop))
+    second, third = (gate.register(shop, run_date=f"2026-02-0{day}") for day in (1, 2))
+    decision = gate.decide(shop, second)
+    promote(registry, NAME, third["version"], who="ann", why="hot fix", force=True)
+    assert gate.record(decision, second) == {"outcome": "hold", "moves": []}
+    assert positions(registry, NAME)["champion"] == 3
+    tags = registry.get_model_version(NAME, "2").tags
+    assert tags["gate_outcome"] == "hold"
+    assert "the champion is version 3 now; the comparison was with version 1" in tags["gate_decided_by"]
+    copy = registry.download_artifacts(second["run_id"], "gate/gate_report.html", str(tmp_path))
+    with open(copy, encoding="ascii") as file:
+        assert "Hold for a person" in file.read()
+
+
+def test_where_the_alias_was_taken_away_the_last_champion_is_the_measure(gate, shop, registry):
+    served_by(gate.register(shop))
+    registry.delete_registered_model_alias(NAME, "champion")
+    second = gate.register(shop, run_date="2026-02-01")
+    decision = gate.decide(shop, second)
+    assert (decision["outcome"], decision["first"], decision["champion"]["version"]) == ("hold", False, 1)
+    assert "no version is the champion, though version 1 was" in decision["decided_by"]["reason"]
+    assert found(decision, "non_inferiority")[0]["verdict"] == "pass"
+    assert gate.record(decision, second, promotes="first") == {"outcome": "hold", "moves": []}
+
+
+def test_a_decision_of_another_version_is_refused(gate, shop, registry):
+    first = gate.register(shop)
+    decision = gate.decide(shop, first)
+    gate.record(decision, first)
+    unjudged = gate.register(shop, run_date="2026-02-01")
+    with pytest.raises(ValueError, match=r"registered of the gate's files is .*'version': 1.*; allowed: "):
+        gate.record(decision, unjudged)
+    assert positions(registry, NAME)["champion"] == 1
+    assert "gate_outcome" not in registry.get_model_version(NAME, "2").tags
+
+
+def test_files_of_two_gates_do_not_decide(gate, shop):
+    registered, gate_slice = gate.register(shop), gate.slice_of(shop)
+    judgements, facts = gate.judge(shop, registered)
+    better = judgements.assign(challenger=judgements["challenger"] + 1)
+    unlike = {**facts, "registered": {"version": 1, "run_id": "another"}}
+    for mixed in (
+        ({**gate_slice, "sha256": "0" * 64}, judgements, facts, registered),
+        (gate_slice, better, facts, registered),
+        (gate_slice, judgements, unlike, registered),
+        (gate_slice, judgements, facts, {**registered, "run_id": "another"}),
+    ):
+        with pytest.raises(
+            ValueError, match=r"of the gate's files is .*; allowed: .*kedro run --pipeline=gate"
+        ):
+            gate.decide_on(*mixed)
+    decision = gate.decide_on(gate_slice, judgements, facts, registered)
+    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"})
+    with pytest.raises(ValueError, match="the gate's report is of another decision"):
+        record_decision(decision, report, registered, gate.settings)
+
+
+def test_a_version_made_anew_under_the_same_number_was_not_judged(gate, shop, registry):
+    registered = gate.register(shop)
+    decision = gate.decide(shop, registered)
+    registry.delete_registered_model(NAME)
+    registry.create_registered_model(NAME)
+    registry.create_model_version(NAME, "file:///nowhere", registered["run_id"])
+    with pytest.raises(ValueError, match=r"version 1 of reranker is made of .*; allowed: .*, as judged"):
+        gate.record(decision, registered)
+    with pytest.raises(
+        ValueError, match=r"version 1 of reranker is of run .*; allowed: another, as registered"
+    ):
+        gate.judge(shop, {**registered, "run_id": "another"})
+
+
+def test_no_code_of_a_version_is_run(gate, shop, registry, tmp_path):
+    """A model whose script leaves a trace, as whoever may move an alias could register it."""
+    script, trace = tmp_path / "model.py", tmp_path / "ran"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from mlflow.models import set_model\n"
+        "from mlflow.pyfunc.model import PythonModel\n"
+        "class Model(PythonModel):\n"
+        "    def load_context(self, context):\n"
+        f"        Path({str(trace)!r}).touch()\n"
+        "    def predict(self, context, model_input: list[str], params=None) -> list[str]:\n"
+        "        return model_input\n"
+        "set_model(Model())\n"
+    )
+    with mlflow.start_run():
+        logged = mlflow.pyfunc.log_model(name="model", python_model=str(script))  # runs it here
+    registered = gate.register(shop)
+    trace.unlink(missing_ok=True)
+    version = mlflow.register_model(logged.model_uri, NAME).version
+    registry.set_registered_model_alias(NAME, "champion", version)
+    decision = gate.decide(shop, registered)
+    assert not trace.exists()
+    assert decision["champion"]["problem"].startswith("it could not rank the slice: ")
+    assert decision["outcome"] == "refuse"
+
+
+def test_what_is_judged_is_the_program_that_serves(gate, shop, registry, monkeypatch):
+    """The weights and the code of one generator with the program of another, whose digests are right."""
+    swapped = other_generator(shop, seed=7).generator
+    export = packaging.export_program
+    monkeypatch.setattr(packaging, "export_program", lambda _, most: export(swapped, most))
+    monkeypatch.setattr(
+        packaging, "build_reranker", lambda _, space, *own: build_reranker(swapped, space, *own)
+    )
+    with pytest.raises(ValueError, match=r"the served model ranks candidates .*; allowed: "):
+        gate.register(shop)
+    assert registry.search_registered_models() == []
+    monkeypatch.setattr(registration, "check_program", lambda *_: None)
+    decision = gate.decide(shop, gate.register(shop))
+    assert decision["outcome"] == "refuse"
+    parity = found(decision, "parity")
+    assert [finding["verdict"] for finding in parity] == ["refuse", "refuse"]
+    assert parity[0]["measured"] > 40
+
+
+def test_small_losses_do_not_add_up_over_champions(gate, shop, registry):
+    """Version 1 is the measure for as long as no champion is better, whoever serves by now."""
+    for day in ("2026-01-29", "2026-01-30"):
+        gate.pass_through(shop, gate.register(shop, run_date=day))
+    worse = other_generator(shop)
+    decision = gate.decide(worse, gate.register(worse, run_date="2026-01-31"))
+    assert (decision["champion"]["version"], decision["reference"]["version"]) == (2, 1)
+    assert {finding["verdict"] for finding in found(decision, "reference")} <= {"refuse", "hold", "pass"}
+    assert all(
+        "version 1, the best champion of 90 days" in one["about"] for one in found(decision, "reference")
+    )
+    judged = {
+        rule: [one["measured"] for one in found(decision, rule)] for rule in ("reference", "superiority")
+    }
+    assert judged["reference"] == judged["superiority"]
+    assert decision["superior_to"] in ([], [2, 1])
 
 
 def test_a_champion_set_by_hand_is_noticed_by_the_gate(gate, shop, registry):

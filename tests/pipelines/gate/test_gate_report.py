@@ -42,6 +42,7 @@ def decision():
         },
         "challenger": FACTS,
         "champion": {**FACTS, "version": 1, "problem": "it has <gone>"},
+        "reference": None,
     }
 
 

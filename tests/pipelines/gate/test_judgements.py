@@ -32,14 +32,17 @@ def test_lists_are_padded_and_invalid_ones_are_empty():
 def test_both_lists_are_cut_to_the_slots_that_both_fill(some):
     longer = [[0, 1, 2, 3], [0, 1], [3, 2, 1, 0]]
     shorter = [[7, 6], [5, 4, 3, 2], [1, 0]]
-    judged = judged_lists(some, (longer, ()), (shorter, ()), [Sums("truth")], 2)
+    ranked = {"challenger": (longer, ()), "champion": (shorter, ()), "reference": ((), ())}
+    judged = judged_lists(some, ranked, [Sums("truth")], 2)
+    assert judged["reference"].isna().all()
     assert judged["challenger"].to_list() == [3, 3, 7]
     assert judged["champion"].to_list() == [15, 11, 3]
 
 
 def test_an_invalid_list_and_an_absent_champion_have_no_value(some):
     lists = [[0, 1], [0, 0], [2, 1]]
-    judged = judged_lists(some, (lists, {1}), ((), ()), [Sums("truth"), Sums("external")], 2)
+    ranked = {"challenger": (lists, {1}), "champion": ((), ())}
+    judged = judged_lists(some, ranked, [Sums("truth"), Sums("external")], 2)
     assert judged["judge"].to_list() == ["truth"] * 3 + ["external"] * 3
     np.testing.assert_array_equal(judged["challenger"], [3, np.nan, 5] * 2)
     assert judged["champion"].isna().all()

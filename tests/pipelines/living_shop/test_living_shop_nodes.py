@@ -113,7 +113,8 @@ def test_a_day_before_the_first_one_is_refused(registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("opens", "tomorrow"), ("days_before", -1), ("bootstrap_samples", 0)]
+    ("setting", "value"),
+    [("opens", "tomorrow"), ("days_before", -1), ("bootstrap_samples", 39), ("seed", -1)],
 )
 def test_settings_out_of_range_are_named(setting: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{setting} is {value!r}; allowed: "):

@@ -4,6 +4,7 @@ import mlflow
 import pytest
 import torch
 
+from degre_pipeline.pipelines.registration import registry as registration
 from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.pipelines.registration.registry import metric_tags
@@ -16,6 +17,7 @@ from degre_pipeline.reranker.models.builders import restore_generator, store_ran
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from small_shop import small_generator
 
+pytestmark = pytest.mark.usefixtures("programs_made_once")
 METRICS = [
     {"subject": "generator", "judge": "truth", "metric": "utility_over_ranking_order", "value": 0.0625},
     {"subject": "generator", "judge": "external", "metric": "hr1", "value": 0.5},
@@ -96,6 +98,31 @@ def test_the_same_day_and_configuration_again_adds_no_version(shop, registry):
     another_day = register(shop, run_date="2026-02-01")
     assert (other["version"], another_day["version"]) == (2, 3)
     assert register(shop) == first
+    assert int(registry.get_model_version_by_alias("reranker", "challenger").version) == 1
+
+
+def test_a_registration_that_another_run_finished_first_adds_no_version(shop, registry, monkeypatch):
+    """Both had looked before either of them registered."""
+    first = register(shop)
+    looks = iter([None])
+    look = registration.registered_before
+    monkeypatch.setattr(
+        registration, "registered_before", lambda name, identity: next(looks, look(name, identity))
+    )
+    assert register(shop) == first
+    assert len(registry.search_model_versions("name = 'reranker'")) == 1
+
+
+def test_of_two_machines_that_register_at_once_the_first_ones_version_stays(shop, registry, monkeypatch):
+    """A server's clients do not see each other's locks: they look again after registering."""
+    first = register(shop)
+    looks = iter([None, None])
+    look = registration.registered_before
+    monkeypatch.setattr(
+        registration, "registered_before", lambda name, identity: next(looks, look(name, identity))
+    )
+    assert register(shop) == first
+    assert [int(one.version) for one in registry.search_model_versions("name = 'reranker'")] == [1]
     assert int(registry.get_model_version_by_alias("reranker", "challenger").version) == 1
 
 

@@ -16,7 +16,7 @@ from degre_pipeline.reranker.configs import (
     TrainingConfig,
 )
 
-CONFIG = EvaluationConfig(comparison_lists=100, bootstrap_samples=20)
+CONFIG = EvaluationConfig(comparison_lists=100, bootstrap_samples=40)
 
 
 def judged(arm, seed, subject, judge, values, ranks) -> pd.DataFrame:  # noqa: PLR0917 - a table

@@ -8,10 +8,12 @@ import pytest
 
 from degre_pipeline.reranker.gate.decision import decide
 from degre_pipeline.reranker.gate.evidence import Evidence, Judged, VersionFacts
+from degre_pipeline.reranker.gate.rules import superiority
 
 REQUESTS = 200
 CHALLENGER = VersionFacts(
     version=2,
+    origin="run 2",
     training_first_day="2026-01-20",
     training_last_day="2026-01-30",
     invalid_lists=0,
@@ -52,10 +54,14 @@ def evidence():
         slice_first_day="2026-01-31",
         challenger=CHALLENGER,
         champion=CHAMPION,
+        reference=None,
         differing_lists=0,
+        differing_shapes=0,
         outdated_lists=0,
         judged={"truth": judged(0.1), "external": judged(0.1, seed=1)},
+        user=np.arange(REQUESTS),
         users={"new": is_new, "old": ~is_new},
+        reservations=(),
         figures=figures(),
     )
 
@@ -81,6 +87,7 @@ def test_a_better_challenger_is_promoted_by_its_closest_comparison(evidence, con
         "validity",
         "parity",
         "evaluation",
+        "sample",
         "calibration",
         "hit_rate",
         "ranking_order",
@@ -109,6 +116,7 @@ def test_without_a_champion_only_floors_count_and_it_is_marked_as_first(evidence
     [
         ({"challenger": replace(CHALLENGER, invalid_lists=1)}, "validity"),
         ({"differing_lists": 1}, "parity"),
+        ({"differing_shapes": 1}, "parity"),
         ({"outdated_lists": 3}, "evaluation"),
         ({"figures": figures(external_evaluator=0.5)}, "calibration"),
         ({"figures": figures(mining_evaluator=1.5)}, "calibration"),
@@ -212,15 +220,101 @@ def test_a_list_without_value_is_not_left_out(evidence, config):
     unknown = np.where(np.arange(REQUESTS) == 7, np.nan, truth.challenger)
     changed = replace(evidence, judged={**evidence.judged, "truth": Judged(unknown, truth.champion)})
     decision = decide(changed, config)
-    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "non_inferiority")
-    assert "1 of 200 differences are not finite" in decision.decided_by.reason
+    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "sample")
+    assert "1 of 200 values are not finite" in decision.decided_by.reason
 
 
 def test_one_request_is_left_to_a_person(evidence, config):
     one = {name: Judged(v.challenger[:1], v.champion[:1]) for name, v in evidence.judged.items()}
     users = {group: rows[:1] for group, rows in evidence.users.items()}
-    decision = decide(replace(evidence, judged=one, users=users), config)
-    assert (decision.outcome, decision.decided_by.rule) == ("hold", "non_inferiority")
+    some = replace(evidence, judged=one, user=evidence.user[:1], users=users)
+    for asked in (some, without_champion(some)):
+        decision = decide(asked, config)
+        assert (decision.outcome, decision.decided_by.rule) == ("hold", "sample")
+        assert decision.decided_by.reason == "1 requests say too little; needed: 40"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_few_users_are_left_to_a_person(evidence, config, first):
+    few = replace(evidence, user=np.arange(REQUESTS) % 29)
+    decision = decide(without_champion(few) if first else few, config)
+    assert (decision.outcome, decision.decided_by.rule) == ("hold", "sample")
+    assert decision.decided_by.reason == "29 users say too little; needed: 30"
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_first_version_without_values_is_refused(evidence, config, unknown):
+    values = np.full(REQUESTS, unknown)
+    nothing = {name: Judged(values, None) for name in evidence.judged}
+    decision = decide(replace(without_champion(evidence), judged=nothing), config)
+    assert (decision.outcome, decision.decided_by.rule) == ("refuse", "sample")
+    assert "200 of 200 values are not finite" in decision.decided_by.reason
+
+
+def with_reference(evidence, gain, **changed):
+    """The best champion of late, version 0, against which the challenger has another gain."""
+    facts = replace(CHALLENGER, version=0, training_last_day="2026-01-20", **changed)
+    judged = {
+        name: replace(values, reference=values.challenger - gain) for name, values in evidence.judged.items()
+    }
+    return replace(evidence, reference=facts, judged=judged)
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(0.1, "promote"), (-0.03, "promote"), (-0.06, "refuse")])
+def test_a_version_that_beats_the_champion_may_not_lose_more_than_a_margin_to_the_best_one(
+    evidence, config, gain, outcome
+):
+    decision = decide(with_reference(evidence, gain), config)
+    assert decision.outcome == outcome
+    found = [one for one in decision.findings if one.rule == "reference"]
+    assert [one.limit for one in found] == pytest.approx([-0.02 * (2.1 - gain)] * 2, rel=0.01)
+    if outcome == "refuse":
+        assert decision.decided_by.rule == "reference"
+        assert "version 0, the best champion of 90 days" in decision.decided_by.about
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"problem": "it could not rank the slice"},
+        {"training_last_day": "2026-01-31"},
+        {"training_last_day": None},
+    ],
+)
+def test_a_best_champion_that_cannot_be_compared_is_skipped(evidence, config, changed):
+    worse = with_reference(evidence, -1.0)
+    decision = decide(replace(worse, reference=replace(worse.reference, **changed)), config)
+    assert decision.outcome == "promote"
+    assert [found.verdict for found in decision.findings if found.rule == "reference"] == ["skipped"]
+
+
+def test_a_decision_says_over_which_versions_it_is_a_gain_by_every_judge(evidence, config):
+    assert decide(with_reference(evidence, 0.05), config).superior_to == (1, 0)
+    assert decide(with_reference(evidence, 0.0), config).superior_to == (1,)
+    assert decide(evidence, config).superior_to == (1,)
+    split = replace(evidence, judged={**evidence.judged, "external": judged(0.0, seed=1)})
+    assert decide(split, config).superior_to == ()
+    assert decide(without_champion(evidence), config).superior_to == ()
+
+
+def test_what_the_registry_asks_a_person_for_is_held(evidence, config):
+    decision = decide(replace(evidence, reservations=("it was taken down",)), config)
+    assert (decision.outcome, decision.decided_by.rule) == ("hold", "registry")
+    assert decision.decided_by.reason == "it was taken down"
+    assert len([found for found in decision.findings if found.rule == "non_inferiority"]) == 2
+
+
+@pytest.mark.parametrize(("looks", "most"), [(1, 0.08), (30, 0.01)])
+def test_a_gain_that_is_none_is_claimed_less_often_where_many_days_look_for_it(evidence, config, looks, most):
+    """A single look claims one in forty; thirty together do."""
+    strict = replace(config, sufficient="superior", superiority_looks=looks, bootstrap_samples=60)
+    rng, claims = np.random.default_rng(0), 0
+    for _ in range(200):
+        champion = rng.normal(2, 0.1, REQUESTS)
+        noise = Judged(champion + rng.normal(0, 0.05, REQUESTS), champion)
+        claims += superiority("truth", noise, evidence, strict).verdict == "pass"
+    assert claims / 200 <= most
+    assert looks > 1 or claims > 0
 
 
 @pytest.mark.parametrize(

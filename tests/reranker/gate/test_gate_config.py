@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,10 @@ import pytest
         ("latency_ratio", 0.0),
         ("sufficient", "better"),
         ("promotes", True),
-        ("bootstrap_samples", 0),
+        ("bootstrap_samples", 1),
+        ("seed", -1),
+        ("least_users", 0),
+        ("least_gain", -math.inf),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(gate_config, setting, value):

@@ -27,7 +27,7 @@ def found(config, **changed):
         if value is not None:
             columns = {"subject": subject, "judge": judge, "metric": metric, "value": value}
             rows.append({**columns, "low": value - 0.01, "high": value + 0.01})
-    facts = VersionFacts(1, "2026-01-01", "2026-01-02", 0, 1.0, 1)
+    facts = VersionFacts(1, "run 1", "2026-01-01", "2026-01-02", 0, 1.0, 1)
     names = dict.fromkeys(Evidence.__dataclass_fields__)
     evidence = Evidence(
         **{

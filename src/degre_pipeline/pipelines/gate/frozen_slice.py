@@ -73,8 +73,19 @@ def content_sha256(ids: Sequence[int], lists: pd.DataFrame, tables: Tables) -> s
     return digest.hexdigest()
 
 
-def user_groups(chosen: pd.DataFrame, lists: pd.DataFrame, old_user_requests: int) -> pd.DataFrame:
-    """Returns request_id and users, `new` or `old` by the requests that training saw of the user."""
+def users_of(chosen: pd.DataFrame, lists: pd.DataFrame, old_user_requests: int) -> pd.DataFrame:
+    """Returns what is known of each request's user.
+
+    Returns: request_id; user, a number that a request without a user has for itself; and users, `new` or
+        `old` by the requests that training saw of the user.
+    """
     seen = lists.loc[lists["split"] != TEST, "user_id"].value_counts()
     is_new = chosen["user_id"].map(seen).fillna(0) < old_user_requests
-    return pd.DataFrame({"request_id": chosen["request_id"], "users": np.where(is_new, "new", "old")})
+    number = pd.factorize(chosen["user_id"])[0]
+    return pd.DataFrame(
+        {
+            "request_id": chosen["request_id"],
+            "user": np.where(number < 0, len(chosen) + np.arange(len(chosen)), number),
+            "users": np.where(is_new, "new", "old"),
+        }
+    )

@@ -42,29 +42,30 @@ def judges_of(
 
 def judged_lists(
     requests: Requests,
-    challenger: tuple[Lists, Collection[int]],
-    champion: tuple[Lists, Collection[int]],
+    ranked: Mapping[str, tuple[Lists, Collection[int]]],
     judges: Sequence[Judge],
     batch_size: int,
 ) -> pd.DataFrame:
-    """Returns request_id, judge, challenger and champion: expected clicks, NaN where there is no valid list.
+    """Returns request_id, judge and a column a version: expected clicks, NaN where there is no valid list.
 
-    Both lists of a request are cut to the slots that both fill, so that none wins by its length.
+    The lists of a request are cut to the slots that all fill, so that none wins by its length.
 
     Args:
         requests: Of the slice.
-        challenger: Its lists and the rows of the invalid ones.
-        champion: The same; without lists where there is none.
+        ranked: By version its lists and the rows of the invalid ones; no lists where there is none.
         judges: Of the same requests.
         batch_size: Lists valued together.
     """
-    own, other = challenger[0], champion[0] or [()] * len(challenger[0])
-    if champion[0]:
-        own = [one[: len(two)] for one, two in zip(challenger[0], champion[0], strict=True)]
-        other = [two[: len(one)] for one, two in zip(challenger[0], champion[0], strict=True)]
+    shortest = [
+        min(map(len, own)) for own in zip(*(lists for lists, _ in ranked.values() if lists), strict=True)
+    ]
     sequences = {
-        "challenger": as_sequences(own, challenger[1], requests.list_length),
-        "champion": as_sequences(other, champion[1], requests.list_length),
+        version: as_sequences(
+            [own[:most] for own, most in zip(lists or [()] * len(requests), shortest, strict=True)],
+            invalid,
+            requests.list_length,
+        )
+        for version, (lists, invalid) in ranked.items()
     }
     frames = [
         pd.DataFrame(
@@ -109,17 +110,25 @@ def evidence_of(
     """Returns what the rules look at, from what the catalog holds of it."""
     by_judge = {str(judge): part for judge, part in judgements.groupby("judge", sort=False)}
     any_judge = next(iter(by_judge.values()))
-    champion = None if facts["champion"] is None else VersionFacts(**facts["champion"])
+    others = ("champion", "reference")
+    versions = {name: None if facts[name] is None else VersionFacts(**facts[name]) for name in others}
+
+    def values(part: pd.DataFrame, name: str) -> Values | None:
+        return None if versions[name] is None else part[name].to_numpy()
+
     return Evidence(
         slice_first_day=gate_slice["first_day"],
         challenger=VersionFacts(**facts["challenger"]),
-        champion=champion,
+        **versions,
         differing_lists=facts["differing_lists"],
+        differing_shapes=facts["differing_shapes"],
         outdated_lists=facts["outdated_lists"],
         judged={
-            judge: Judged(part["challenger"].to_numpy(), part["champion"].to_numpy() if champion else None)
+            judge: Judged(part["challenger"].to_numpy(), values(part, "champion"), values(part, "reference"))
             for judge, part in by_judge.items()
         },
+        user=any_judge["user"].to_numpy(np.int64),
         users={group: (any_judge["users"] == group).to_numpy(np.bool_) for group in USERS},
+        reservations=facts["reservations"],
         figures=metrics,
     )

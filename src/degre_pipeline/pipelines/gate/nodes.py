@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, user_groups
+from degre_pipeline.pipelines.gate.belongings import belongings, check_belongings, check_report, named
+from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, users_of
 from degre_pipeline.pipelines.gate.judgements import evidence_of, judged_lists, judges_of
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
@@ -50,9 +51,9 @@ def judge_versions(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Lets the registered version and the champion rank the slice, and values their lists.
 
-    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list) and users; and
-        what is known of the two versions, with the number of lists that the generator orders otherwise than
-        the registered version does, and than the evaluation did.
+    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list), user and
+        users; and what is known of the two versions, with the number of lists that the generator orders
+        otherwise than the registered version does, and than the evaluation did.
     """
     for trained in (generator, external_evaluator):
         check_encoding(trained, request_tensors)
@@ -63,26 +64,22 @@ def judge_versions(
     chosen = lists_of_slice(gate_slice, lists, tables)
     every = Requests.from_tensors(request_tensors)
     encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
-    challenger, champion = hold_contest(
-        registered_model, chosen, tables, list_length=encoded.list_length, timed=config.latency_requests
-    )
+    contest = hold_contest(registered_model, chosen, tables, list_length=encoded.list_length, config=config)
     judges = judges_of(external_evaluator, click_truth, encoded, config)
-    judgements = judged_lists(
-        encoded,
-        (challenger.lists, challenger.invalid),
-        (champion.lists, champion.invalid) if champion else ((), frozenset()),
-        judges,
-        config.batch_size,
-    )
+    performed = contest.performances
+    ranked = {name: (one.lists, one.invalid) if one else ((), ()) for name, one in performed.items()}
+    judgements = judged_lists(encoded, ranked, judges, config.batch_size)
     evaluated = every.with_ids(evaluated_lists["request_id"])
     facts = {
-        "challenger": asdict(challenger.facts),
-        "champion": asdict(champion.facts) if champion else None,
-        "differing_lists": count_differing(challenger.lists, encoded, generator),
+        **{name: asdict(one.facts) if one else None for name, one in performed.items()},
+        "differing_lists": count_differing(contest.challenger.lists, encoded, generator),
+        "differing_shapes": contest.differing_shapes(encoded, generator),
         "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
+        "reservations": contest.reservations,
     }
-    groups = user_groups(chosen, lists, config.old_user_requests)
-    return judgements.merge(groups, on="request_id"), facts
+    users = users_of(chosen, lists, config.old_user_requests)
+    judgements = judgements.merge(users, on="request_id")
+    return judgements, {**facts, **belongings(registered_model, gate_slice, judgements)}
 
 
 def decide_promotion(
@@ -93,13 +90,16 @@ def decide_promotion(
     registered_model: dict[str, Any],
     config: GateConfig,
 ) -> dict[str, Any]:
-    """Returns the outcome, the finding that decided, all findings, and what they were found on."""
+    """Returns the outcome, the finding that decided, all findings, and what they were found on.
+
+    Raises: ValueError: If slice, judgements and facts are not of one gate on the registered version.
+    """
+    check_belongings(gate_facts, belongings(registered_model, gate_slice, gate_judgements))
     decision = decide(evidence_of(gate_slice, gate_judgements, gate_facts, metrics), config)
     by = decision.decided_by
     logger.info("Gate: %s, decided by %s (%s): %s", decision.outcome, by.rule, by.about, by.reason)
     described = {name: gate_slice[name] for name in ("sha256", "first_day", "last_day")}
     return {
-        "model": registered_model["name"],
         **decision.to_dict(),
         "slice": {**described, "requests": len(gate_slice["request_ids"])},
         **gate_facts,
@@ -119,11 +119,10 @@ def record_decision(
     """Writes the outcome to the version, keeps the report with it, and promotes it where that is wanted.
 
     Returns: outcome and the moves of aliases that were made or found.
+    Raises: ValueError: If decision and report are not one another's, or not the registered version's.
     """
-    from degre_pipeline.pipelines.gate.registry import promote_if_wanted, write_outcome
+    from degre_pipeline.pipelines.gate.registry import record
 
-    write_outcome(registered_model, gate_decision, gate_report)
-    return {
-        "outcome": gate_decision["outcome"],
-        "moves": promote_if_wanted(registered_model, gate_decision, config.promotes),
-    }
+    check_belongings(gate_decision, named(registered_model))
+    check_report(gate_report, gate_decision)
+    return record(registered_model, gate_decision, gate_report, config.promotes)

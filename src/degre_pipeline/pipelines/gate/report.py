@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from degre_pipeline.pipelines.gate.belongings import decision_sha256
+
 OUTCOMES = {
     "promote": "Promote",
     "hold": "Hold for a person",
@@ -20,7 +22,12 @@ def render_gate_report(decision: Mapping[str, Any], last_day: str) -> str:
     template = environment.from_string(
         resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
     )
-    page = template.render(decision=decision, title=OUTCOMES[decision["outcome"]], last_day=last_day)
+    page = template.render(
+        decision=decision,
+        title=OUTCOMES[decision["outcome"]],
+        last_day=last_day,
+        sha256=decision_sha256(decision),
+    )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 

@@ -29,4 +29,3 @@ class LivingShopConfig:
         except ValueError as error:
             raise ValueError(f"opens is {self.opens!r}; allowed: a date such as 2026-01-31") from error
         require(self.days_before >= 0, "days_before", self.days_before, "0 or more")
-        require(self.bootstrap_samples >= 1, "bootstrap_samples", self.bootstrap_samples, "1 or more")

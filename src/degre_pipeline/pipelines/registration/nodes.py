@@ -48,7 +48,7 @@ def register_model(
 
     Returns: name, version, uri and run_id.
     Raises: ValueError: If the generator or the ranking model was trained with another feature space, or if
-        the model, loaded back, ranks otherwise than the generator; nothing is registered.
+        the model or its program, loaded back, ranks otherwise than the generator; nothing is registered.
     """
     check_encoding(generator, {ENCODING: encoding_tensor(feature_space)})
     if ranking_feature_space:
@@ -112,7 +112,8 @@ def _registered(
         # Loaded back as any user of MLflow would.
         served = candidate_lists(mlflow.pyfunc.load_model(logged.model_uri), examples)
         check_parity(served, encoded, generator)
-        return registry.register_version(logged, name=name, tags={**tags, **described})
+        registry.check_program(logged, examples, encoded, generator)
+        return registry.register_once(logged, name=name, tags={**tags, **described})
 
 
 def learned_from(lists: pd.DataFrame) -> pd.Series:

@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -12,11 +14,16 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
 from degre_pipeline.promotion.aliases import CHALLENGER, move, notice
+from degre_pipeline.promotion.contenders import open_contender
 from degre_pipeline.promotion.filters import quoted
 from degre_pipeline.promotion.ledger import user
 from degre_pipeline.promotion.starting_point import StartingPoint, keep_for_later
+from degre_pipeline.promotion.turns import in_turn
+from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.fingerprints import fingerprint
+from degre_pipeline.serving.parity import check_parity, differing_shapes
+from degre_pipeline.serving.request_schema import Request
 
 RUN_TAGS = ("git_commit", "git_dirty", "data_sha256")
 """Tags of the run that are repeated on the version, when the run has them."""
@@ -59,19 +66,61 @@ def identity_of(generator: TrainedWeights, run_date: str) -> str:
 
 
 def registered_before(name: str, identity: str) -> dict[str, Any] | None:
-    """Returns the version with an identity, described as by `register_version`; None where there is none."""
+    """Returns the version with an identity, described as by `register_once`; None where there is none.
+
+    Of several, which runs at the same time may have made, it is the first one.
+    """
     client = mlflow.MlflowClient()
     wanted = f"name = {quoted(name)} and tags.identity = {quoted(identity)}"
-    found = client.search_model_versions(wanted, max_results=1)
-    return _described(found[0]) if found else None
+    found = client.search_model_versions(wanted)
+    return _described(min(found, key=lambda version: int(version.version))) if found else None
 
 
-def register_version(logged: ModelInfo, *, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Makes a logged model the next version of a registered model.
+def register_once(logged: ModelInfo, *, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Makes a logged model the next version of a registered model, unless another run has just done so.
 
+    Runs of one machine take turns. On several machines both may register: each looks again, and takes the
+    first one's version instead of its own, which it deletes.
+
+    Args:
+        logged: The model.
+        name: Of the registered model.
+        tags: Of the version, `identity` among them.
     Returns: name, version, uri (of this version) and run_id.
     """
-    return _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
+    client = mlflow.MlflowClient()
+    with in_turn(client):
+        before = registered_before(name, tags["identity"])
+        if before is not None:
+            return before
+        own = _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
+        first = registered_before(name, tags["identity"]) or own
+        if first["version"] != own["version"]:
+            client.delete_model_version(name, str(own["version"]))
+        return first
+
+
+def check_program(
+    logged: ModelInfo, examples: Sequence[Request], encoded: Requests, generator: TrainedWeights
+) -> None:
+    """Raises ValueError if the stored program, loaded as a service does, ranks otherwise than the generator.
+
+    Args:
+        logged: The model.
+        examples: Requests as a client sends them.
+        encoded: The same as training encoded them.
+        generator: The trained generator.
+    """
+    with TemporaryDirectory() as folder:
+        contender = open_contender(mlflow.MlflowClient().get_logged_model(logged.model_id), Path(folder))
+        check_parity(contender.ranked(examples), encoded, generator)
+        most = contender.served.example.most_candidates
+        differing = differing_shapes(contender.runner, encoded, generator, most)
+    if differing:
+        raise ValueError(
+            f"the stored program ranks otherwise than the generator for (requests, candidates) {differing}; "
+            "allowed: the same lists for every shape"
+        )
 
 
 def keep_trained(run_id: str, feature_space: Mapping[str, Any], models: Mapping[str, TrainedWeights]) -> None:
@@ -88,6 +137,7 @@ def make_challenger(name: str, version: int, last_day: str) -> None:
         name,
         CHALLENGER,
         version,
+        by="registration",
         who=f"registration, run by {user()}",
         why=f"newest model, of a log up to {last_day}",
     )

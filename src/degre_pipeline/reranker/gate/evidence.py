@@ -19,6 +19,7 @@ class VersionFacts:
 
     Attributes:
         version: In the registry.
+        origin: What tells it from another version of that number: its run and logged model.
         training_first_day: ISO date of the first request it learned from; None where it is not recorded.
         training_last_day: ISO date of the last one, validation included.
         invalid_lists: Lists of the slice that are not an order of some of the candidates.
@@ -28,6 +29,7 @@ class VersionFacts:
     """
 
     version: int
+    origin: str
     training_first_day: str | None
     training_last_day: str | None
     invalid_lists: int
@@ -38,10 +40,11 @@ class VersionFacts:
 
 @dataclass(frozen=True)
 class Judged:
-    """Values by one judge: expected clicks of each request's list, [r]; no champion's where there is none."""
+    """Values by one judge: expected clicks of each request's list, [r]; None where there is no version."""
 
     challenger: Array
     champion: Array | None
+    reference: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,29 @@ class Evidence:
         slice_first_day: ISO date of the first request of the slice.
         challenger: The new version.
         champion: The served one; None where there is none.
+        reference: The best champion of late; None where that is the champion, or where there is none.
         differing_lists: Lists of the challenger's export that the trained generator orders otherwise.
+        differing_shapes: Shapes of requests for which its program gives other lists than the generator.
         outdated_lists: Lists of the challenger's evaluation that the trained generator orders otherwise: its
             figures are then another generator's.
         judged: By judge.
+        user: Number of each request's user, [r]; a request whose user is unknown has a number of its own.
         users: Requests of each group of users, [r] truth values.
+        reservations: What in the registry asks for a person, such as a version that was taken down.
         figures: Rows {subject, judge, metric, value, low, high} of the challenger's evaluation.
     """
 
     slice_first_day: str
     challenger: VersionFacts
     champion: VersionFacts | None
+    reference: VersionFacts | None
     differing_lists: int
+    differing_shapes: int
     outdated_lists: int
     judged: Mapping[str, Judged]
+    user: NDArray[np.int64]
     users: Mapping[str, NDArray[np.bool_]]
+    reservations: Sequence[str]
     figures: Sequence[Mapping[str, Any]]
 
     def figure(self, subject: str, judge: str, metric: str, part: str = "value") -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from degre_pipeline.reranker.gate.configs import GateConfig
 from degre_pipeline.reranker.metrics import Array, bootstrap
@@ -80,31 +81,46 @@ def _allowed(low: float, high: float) -> str:
 
 
 def paired(
-    rule: str, about: str, differences: Array, limit: float, config: GateConfig, *, strictly: bool = False
+    rule: str,
+    about: str,
+    differences: Array,
+    limit: float,
+    config: GateConfig,
+    *,
+    user: NDArray[np.int64],
+    strictly: bool = False,
+    looks: int = 1,
 ) -> Finding:
-    """Returns whether a mean paired difference is above a limit, by its bootstrap interval over requests.
+    """Returns whether a mean paired difference is above a limit, by its bootstrap interval over users.
 
     Passes when the whole interval reaches the limit, refuses when the whole interval is below it, and holds
-    when the limit lies within, because the data do not tell. Holds too with fewer requests than
-    `least_requests`, whose interval would be too short (that of one request has no width at all). A
-    difference that is not finite refuses: leaving it out would hide what went wrong.
+    when the limit lies within, because the data do not tell. Holds too where they are too few, see `too_few`.
+    A difference that is not finite refuses: leaving it out would hide what went wrong.
 
     Args:
         rule: Name of the rule.
         about: What was compared.
         differences: Challenger less champion, a number a request, [r].
         limit: What the mean must reach.
-        config: `least_requests`, `bootstrap_samples` and `seed`.
+        config: `least_requests`, `least_users`, `bootstrap_samples` and `seed`.
+        user: Number of each request's user, [r].
         strictly: Whether the interval must be above the limit, not at it.
+        looks: How many such comparisons share the interval's 5% of error.
     """
     unknown = int((~np.isfinite(differences)).sum())
     if unknown:
         reason = f"{unknown} of {len(differences)} differences are not finite"
         return Finding(rule, about, "refuse", reason, limit=limit)
-    if len(differences) < config.least_requests:
-        reason = f"{len(differences)} requests say too little; needed: {config.least_requests}"
-        return Finding(rule, about, "hold", reason, limit=limit)
-    estimate = bootstrap(differences, samples=config.bootstrap_samples, seed=config.seed)
+    few = too_few(user, config)
+    if few:
+        return Finding(rule, about, "hold", few, limit=limit)
+    estimate = bootstrap(
+        differences,
+        units=user,
+        samples=config.bootstrap_samples * looks,  # as many resamples beyond an end as with one look
+        seed=config.seed,
+        confidence=1 - 0.05 / looks,
+    )
     reached = estimate.low > limit if strictly else estimate.low >= limit
     verdict: Verdict = "pass" if reached else "refuse" if estimate.high < limit else "hold"
     where = {"pass": "is above", "refuse": "is below", "hold": "reaches below"}[verdict]
@@ -119,3 +135,15 @@ def paired(
         limit=limit,
         distance=(estimate.high if verdict == "refuse" else estimate.low) - limit,
     )
+
+
+def too_few(user: NDArray[np.int64], config: GateConfig) -> str:
+    """Returns why requests of these users say too little; empty where they are enough.
+
+    The interval of few requests is too short (that of one has no width at all), and so is that of few users,
+    whose requests are alike.
+    """
+    users = len(np.unique(user))
+    if len(user) < config.least_requests:
+        return f"{len(user)} requests say too little; needed: {config.least_requests}"
+    return f"{users} users say too little; needed: {config.least_users}" if users < config.least_users else ""

@@ -1,0 +1,38 @@
+"""What registration and the gate share: a program is exported once for a generator, and read once."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torch.export import ExportedProgram
+
+from degre_pipeline.promotion import contenders
+from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.fingerprints import fingerprint
+from degre_pipeline.serving import packaging
+from degre_pipeline.serving.program import export_program, load_program
+
+
+@pytest.fixture(scope="session")
+def programs_made_once() -> Iterator[None]:
+    """Keeps what torch needs seconds for: the same generator is registered on many days."""
+    exported: dict[tuple[str, int], ExportedProgram] = {}
+    read: dict[str, ExportedProgram] = {}
+
+    def export_once(generator: TrainedWeights, most_candidates: int) -> ExportedProgram:
+        key = fingerprint(generator.weights), most_candidates
+        if key not in exported:
+            exported[key] = export_program(generator, most_candidates)
+        return exported[key]
+
+    def load_once(file: Path) -> ExportedProgram:
+        key = hashlib.sha256(file.read_bytes()).hexdigest()
+        if key not in read:
+            read[key] = load_program(file)
+        return read[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(packaging, "export_program", export_once)
+        patched.setattr(contenders, "load_program", load_once)
+        yield
