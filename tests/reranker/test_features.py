@@ -34,6 +34,20 @@ def test_an_id_is_the_same_as_whole_number_float_and_text(trained: object) -> No
     assert encoded(CATEGORY, [trained], [12, 12.0, "12", np.int32(12), 12.5]) == [1, 1, 1, 1, 0]
 
 
+def test_a_space_of_an_earlier_version_keeps_its_indices_for_truth_values() -> None:
+    earlier = FeatureSpace((CATEGORY,), {"category": ("False", "True")}, {})
+    assert earlier.encode("category", [True, False, "true", "False"])[:, 0].tolist() == [2, 1, 2, 1]
+
+    later = fit_feature_space([CATEGORY], {"category": [True, "new"]}, earlier)
+
+    assert later.vocabularies["category"] == ("False", "True", "new")
+
+
+def test_a_column_of_short_floats_has_the_tokens_of_its_digits() -> None:
+    space = space_of(CATEGORY, np.array([0.1, 2.0], dtype=np.float32))
+    assert space.vocabularies["category"] == ("0.1", "2")
+
+
 def test_values_keep_their_shape() -> None:
     space = space_of(CATEGORY, ["a", "b"])
 

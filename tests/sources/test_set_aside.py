@@ -10,7 +10,7 @@ import pytest
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.sources.field_kinds import in_declared_form
 from degre_pipeline.sources.request_log import RequestLog, conform
-from degre_pipeline.sources.set_aside import SpoiltLogError, conform_but_for_spoilt
+from degre_pipeline.sources.set_aside import SpoiltLogError, conform_but_for_spoilt, unknown_references
 
 REQUESTS = 10
 FIELDS = (Field("hour", "numeric", "context"), Field("price", "numeric", "item"))
@@ -238,6 +238,16 @@ def test_a_log_of_which_nothing_is_left_says_why(tables: Tables) -> None:
     log = RequestLog(**{**tables, "exposures": tables["exposures"].assign(click="yes")})
     with pytest.raises(SpoiltLogError, match=r"spoils 10 of 10 requests, a share of 1;"):
         conform_but_for_spoilt(log, FIELDS, 0.5)
+
+
+def test_users_and_items_without_a_row_are_counted(tables: Tables) -> None:
+    assert list(unknown_references(conform(RequestLog(**tables)))) == []
+    fewer = RequestLog(**{**tables, "users": tables["users"].iloc[1:], "items": tables["items"].iloc[:-1]})
+    users, items = unknown_references(conform(fewer))
+    assert users.startswith("1 of 10 rows of requests name a user_id that table users lacks, for example 1:")
+    assert items.startswith(
+        "10 of 30 rows of candidates name a item_id that table items lacks, for example 200"
+    )
 
 
 def test_one_user_of_many_requests_spoils_them_all(tables: Tables) -> None:

@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -51,6 +52,21 @@ def test_a_wrong_row_of_another_day_stops_nothing(sound_log: RequestLog, tmp_pat
     assert read_request_log_files(config, SECOND_DAY)[0].requests["request_id"].to_list() == [2]
     with pytest.raises(ValueError, match=r"exposures\.click"):
         read_request_log_files(replace(config, days=2), SECOND_DAY)
+
+
+def test_rows_of_a_request_of_no_day_are_told(
+    sound_log: RequestLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "degre_pipeline")
+    cut = cut_to_window(replace(sound_log, requests=sound_log.requests.tail(1)), SECOND_DAY, 1)
+    assert cut.candidates["request_id"].unique().tolist() == [2]
+    assert [record.args[1:] for record in caplog.records] == [("candidates", 1), ("exposures", 1)]
+
+
+def test_a_row_whose_time_cannot_be_read_is_kept_to_be_named(sound_log: RequestLog) -> None:
+    unread = sound_log.requests.assign(requested_at=["soon", "2024-05-18 21:00:00"])
+    cut = cut_to_window(replace(sound_log, requests=unread), SECOND_DAY, 1)
+    assert cut.requests["request_id"].to_list() == [1, 2]
 
 
 @pytest.mark.parametrize("days", [-1, "many", 1.5])

@@ -1,7 +1,7 @@
 """Sets the spoilt requests of a log aside, or refuses the log with all that is wrong with it."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,21 @@ def conform_but_for_spoilt(
     set_aside = _listed(faults)
     for reason, count in set_aside["reason"].value_counts().items():
         logger.warning("Set aside %d request(s): %s.", count, reason)
+    for line in unknown_references(kept):
+        logger.warning(line)
     return kept, set_aside
+
+
+def unknown_references(log: RequestLog) -> Iterator[str]:
+    """Yields a line for users and one for items that requests name and their tables lack, if any."""
+    for name, (key, table) in OF_KEYS.items():
+        named = getattr(log, table)[key]
+        unknown = ~named.isin(getattr(log, name)[key])
+        if unknown.any():
+            yield (
+                f"{int(unknown.sum()):,} of {len(named):,} rows of {table} name a {key} that table {name} "
+                f"lacks, for example {named[unknown].head(1).tolist()[0]!r}: all its fields are unknown there."
+            )
 
 
 def _without(log: RequestLog, faults: Sequence[Fault]) -> RequestLog:

@@ -1,5 +1,6 @@
 """The days of a request log that one run reads: those up to and including its date."""
 
+import logging
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -7,6 +8,8 @@ import pandas as pd
 
 from degre_pipeline.sources.column_types import read_column
 from degre_pipeline.sources.request_log import RequestLog
+
+logger = logging.getLogger(__name__)
 
 _DAY = pd.Timedelta(days=1)
 
@@ -34,12 +37,28 @@ def cut_to_window(log: RequestLog, last_day: date, days: int) -> RequestLog:
     first_day = last_day - timedelta(days=days - 1)
     is_wanted = ((times >= pd.Timestamp(first_day)) & (times < pd.Timestamp(last_day) + _DAY)) | times.isna()
     requests = log.requests[is_wanted.to_numpy()]
+    for name in ("candidates", "exposures"):
+        _tell_strangers(name, getattr(log, name), log.requests)
     return replace(
         log,
         requests=requests,
         candidates=_of(requests, log.candidates),
         exposures=_of(requests, log.exposures),
     )
+
+
+def _tell_strangers(name: str, rows: pd.DataFrame, requests: pd.DataFrame) -> None:
+    """Warns of rows whose request is of no day, because `requests` has no row for it."""
+    known, owners = (read_column(table["request_id"])[0].dropna() for table in (requests, rows))
+    strangers = owners[~owners.isin(known)]
+    if len(strangers):
+        logger.warning(
+            "%d request(s) of table %r have no row in table 'requests', for example request %s: "
+            "they are of no day and left out.",
+            strangers.nunique(),
+            name,
+            strangers.iloc[0],
+        )
 
 
 def _of(requests: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
