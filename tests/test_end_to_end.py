@@ -1,8 +1,8 @@
 """The whole project, from `kedro run` to lists reranked by the registered model."""
 
+import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +20,7 @@ from torch import Tensor
 
 import project_runs
 from degre_pipeline.datasets.tensor_files import read_tensors
+from degre_pipeline.hooks.provenance import REQUEST_LOG_TABLES
 from degre_pipeline.pipelines.mining import nodes as mining
 from degre_pipeline.promotion.aliases import positions
 from degre_pipeline.reranker.batching import Requests
@@ -134,7 +135,9 @@ def test_tags_name_code_data_and_seed(finished_run: Path, first: Run, second_run
     head = (finished_run / ".git" / "refs" / "heads").iterdir()
     assert first.data.tags["git_commit"] in {branch.read_text().strip() for branch in head}
     assert first.data.tags["git_dirty"] == "false"
-    assert re.fullmatch("[0-9a-f]{64}", first.data.tags["data_sha256"])
+    tables = {name: finished_run / f"data/02_intermediate/test/{name}.parquet" for name in REQUEST_LOG_TABLES}
+    digests = [f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for name, file in tables.items()]
+    assert first.data.tags["data_sha256"] == hashlib.sha256("\n".join(digests).encode()).hexdigest()
     assert project_runs.runs(second_run)[0].data.tags["data_sha256"] == first.data.tags["data_sha256"]
     assert first.data.tags["seed"].split(", ") == ["0", "7"]
 
