@@ -39,8 +39,8 @@ def record(
         moved = notice(client, version.name)
         settled = settle(client, version, decision)
         if settled is not decision:
-            last_day = version.tags.get("log_last_day", version.tags["run_date"])
-            write_outcome(client, version, settled, render_gate_report(settled, last_day))
+            page = render_gate_report(settled, settled["slice"]["last_day"])
+            write_outcome(client, version, settled, page)
         wanted = promotes == "always" or (promotes == "first" and settled["first"])
         if wanted and settled["outcome"] == "promote":
             why = f"the gate: {outcome_tags(settled)['gate_decided_by']}"
