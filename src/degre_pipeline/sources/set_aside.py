@@ -73,7 +73,7 @@ def unknown_references(log: RequestLog) -> Iterator[str]:
         if unknown.any():
             yield (
                 f"{int(unknown.sum()):,} of {len(named):,} rows of {table} name a {key} that table {name} "
-                f"lacks, for example {named[unknown].head(1).tolist()[0]!r}: all its fields are unknown there."
+                f"lacks, for example {named[unknown].head(1).tolist()[0]!r}: its fields are unknown there."
             )
 
 
