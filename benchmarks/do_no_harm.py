@@ -34,7 +34,7 @@ BIN = Path(sys.executable).parent
 LAST_DAY = datetime.date(2026, 1, 31)
 DAYS = 6
 ENVIRONMENT = "search_log"
-SIZES = (2000, 6000, 20_000, 60_000)
+SMALLEST, LARGEST = 2000, 60_000
 WRONG = 65  # exit code where data or settings are wrong
 SHORT_REPORT = "evaluation.settings.exact_requests=0"
 Row = dict[str, Any]
@@ -80,11 +80,15 @@ class Point:
 
 
 def points() -> list[Point]:
-    """Returns twenty logs, each of a seed of its own, small ones first."""
-    return [
-        Point(world, requests, seed=100 + number)
-        for number, (requests, world) in enumerate((size, world) for size in SIZES for world in WORLDS)
+    """Returns twenty logs, each of a seed of its own: of all worlds small ones, of some also large ones."""
+    logs = [
+        *((SMALLEST, world) for world in WORLDS),
+        *((6000, world) for world in WORLDS),
+        *((SMALLEST, world) for world in WORLDS),
+        *((20_000, world) for world in ("search", "nothing to find", "whole page shown")),
+        *((LARGEST, world) for world in ("slots do not matter", "nothing to find")),
     ]
+    return [Point(world, requests, seed=100 + number) for number, (requests, world) in enumerate(logs)]
 
 
 def measure(point: Point) -> Row:
@@ -170,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--most-requests", type=int, default=max(SIZES), help="leave out larger logs")
+    parser.add_argument("--most-requests", type=int, default=LARGEST, help="leave out larger logs")
     most = parser.parse_args().most_requests
     rows: list[Row] = json.loads(ROWS.read_text()) if ROWS.exists() else []
     for point in _missing(rows):

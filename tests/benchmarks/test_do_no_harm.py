@@ -17,8 +17,8 @@ ROWS = json.loads(do_no_harm.ROWS.read_text("utf-8")) if do_no_harm.ROWS.exists(
 def test_there_are_twenty_logs_of_seeds_of_their_own_from_2000_to_60000_requests() -> None:
     points = do_no_harm.points()
     assert len({point.seed for point in points}) == len(points) == 20
-    assert Counter(point.requests for point in points) == dict.fromkeys(do_no_harm.SIZES, 5)
-    assert (min(do_no_harm.SIZES), max(do_no_harm.SIZES)) == (2000, 60_000)
+    assert Counter(point.requests for point in points) == {2000: 10, 6000: 5, 20_000: 3, 60_000: 2}
+    assert {point.world for point in points} == set(do_no_harm.WORLDS)
 
 
 @pytest.mark.parametrize("world", do_no_harm.WORLDS)
