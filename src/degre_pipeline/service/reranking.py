@@ -117,12 +117,12 @@ class Reranking:
         if model is None:
             return [_without_the_model(one, self._first_list_length, "no_model") for one in checked]
         length = model.example.list_length
-        ready = [one for one in checked if isinstance(one.scored, Request)]
-        futures = self.batcher.rank(call, model, [one.scored for one in ready if one.scored], expires)
+        scored = {place: one.scored for place, one in enumerate(checked) if one.scored is not None}
+        futures = self.batcher.rank(call, model, scored.values(), expires)
         if futures:
             await asyncio.wait(futures, timeout=max(0.0, expires - time.monotonic()))
-        lists = dict(zip(map(id, ready), futures, strict=True))
-        return [self._outcome(one, lists.get(id(one)), length, model) for one in checked]
+        lists = dict(zip(scored, futures, strict=True))
+        return [self._outcome(one, lists.get(place), length, model) for place, one in enumerate(checked)]
 
     def _outcome(
         self,
