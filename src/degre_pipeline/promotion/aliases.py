@@ -1,6 +1,5 @@
 """The three aliases: where they are, moving them, and noticing that somebody else did."""
 
-import logging
 import time
 
 from mlflow import MlflowClient
@@ -11,8 +10,6 @@ from degre_pipeline.promotion.filters import quoted
 from degre_pipeline.promotion.ledger import NOT_JUDGED, By, Entry, Move
 from degre_pipeline.promotion.turns import in_turn
 from degre_pipeline.promotion.versions import origin_of, version_or_none
-
-logger = logging.getLogger(__name__)
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous_champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
@@ -74,34 +71,35 @@ def notice(client: MlflowClient, model: str) -> list[Entry]:
         now = positions(client, model)
         seen = {alias: ledger.last(client, model, alias) for alias in ALIASES}
         moved = [alias for alias in ALIASES if not _is_where_seen(client, model, now.get(alias), seen[alias])]
-        why = "found moved outside of this project's commands, for example in the MLflow UI"
-        found = []
-        for alias in moved:
-            last = seen[alias]
-            before = last.to_version if last else None
-            origin = last.to_origin if last else None
-            found.append(
-                write_down(
-                    client,
-                    model,
-                    alias,
-                    before,
-                    now.get(alias),
-                    by="elsewhere",
-                    who=ELSEWHERE,
-                    why=why,
-                    from_origin=origin,
-                )
-            )
+        found = [_write_found(client, model, alias, seen[alias], now.get(alias)) for alias in moved]
         champion = seen[CHAMPION]
         if champion is None or CHAMPION not in moved or PREVIOUS_CHAMPION in moved:
             return found
-        before = champion.to_version
-        if before is None or version_or_none(client, model, before, champion.to_origin) is None:
-            return found
-        why = f"version {before} was the champion before the move that was found"
-        kept = move(client, model, PREVIOUS_CHAMPION, before, by="elsewhere", who=ELSEWHERE, why=why)
-        return [*found, *([kept] if kept else [])]
+        return found + _keep_way_back(client, champion)
+
+
+def _write_found(client: MlflowClient, model: str, alias: str, seen: Move | None, now: int | None) -> Entry:
+    return write_down(
+        client,
+        model,
+        alias,
+        seen.to_version if seen else None,
+        now,
+        by="elsewhere",
+        who=ELSEWHERE,
+        why="found moved outside of this project's commands, for example in the MLflow UI",
+        from_origin=seen.to_origin if seen else None,
+    )
+
+
+def _keep_way_back(client: MlflowClient, seen: Move) -> list[Entry]:
+    """Makes the champion that the ledger last saw the previous one, where that version is still there."""
+    before = seen.to_version
+    if before is None or version_or_none(client, seen.model, before, seen.to_origin) is None:
+        return []
+    why = f"version {before} was the champion before the move that was found"
+    kept = move(client, seen.model, PREVIOUS_CHAMPION, before, by="elsewhere", who=ELSEWHERE, why=why)
+    return [kept] if kept else []
 
 
 def gate_outcome(client: MlflowClient, model: str, version: int | None) -> str:
