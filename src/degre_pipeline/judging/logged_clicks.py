@@ -177,7 +177,7 @@ def shown_at_random(requests: pd.DataFrame, chosen: Requests) -> Tensor:
     if "randomized" not in requests:
         return torch.zeros(len(chosen), dtype=torch.bool)
     marks = requests.set_index("request_id")["randomized"].reindex(chosen.request_id.numpy())
-    return torch.from_numpy(marks.fillna(False).to_numpy(bool))
+    return torch.from_numpy(marks.fillna(False).to_numpy(bool, copy=True))
 
 
 def item_codes(lists: pd.DataFrame, requests: Requests) -> Tensor:
