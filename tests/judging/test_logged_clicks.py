@@ -1,10 +1,17 @@
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, shown_at_random
+from degre_pipeline.judging.logged_clicks import (
+    LoggedRequests,
+    floor_lists,
+    item_codes,
+    logged_click_rows,
+    logged_requests,
+)
 from degre_pipeline.judging.subjects import one_random_list, ranking_order
 from degre_pipeline.reranker.configs import EvaluationConfig
 
@@ -32,11 +39,12 @@ def in_order(make_requests):
     return replace(requests, exposed=best, clicks=clicks)
 
 
-def rows_of(requests, at_random=None):
+def rows_of(requests, at_random=None, users_share=1):
     first = torch.cat([torch.zeros(len(requests), 1), torch.ones(len(requests), 3).cumsum(1)], 1).long()
     lists = {"generator": first, "ranking_order": ranking_order(requests), "exposed": requests.shown}
-    marks = torch.zeros(len(requests), dtype=torch.bool) if at_random is None else at_random
-    return logged_click_rows(lists, requests, requests, marks, CONFIG)
+    marks = np.zeros(len(requests), dtype=np.bool_) if at_random is None else at_random
+    logged = LoggedRequests(requests, np.arange(len(requests)) // users_share, marks)
+    return logged_click_rows(lists, logged, requests, CONFIG)
 
 
 def test_a_list_that_begins_with_what_was_clicked_is_above_the_shown_order(varied) -> None:
@@ -61,7 +69,7 @@ def test_a_log_without_variation_has_no_weights_and_supports_its_own_order_alone
 
 
 def test_randomized_requests_have_figures_of_their_own(varied) -> None:
-    marks = torch.arange(len(varied)) < 100
+    marks = np.arange(len(varied)) < 100
     rows = rows_of(varied, marks)
     assert value(rows, "generator", "randomized_clicks", "hit_1") == 1.0
     assert not [row for row in rows_of(varied) if row["judge"] == "randomized_clicks"]
@@ -71,11 +79,23 @@ def test_nothing_is_said_without_a_click(varied) -> None:
     assert rows_of(replace(varied, clicks=torch.zeros_like(varied.clicks))) == []
 
 
-def test_the_mark_of_random_lists_is_a_column_of_the_requests(make_requests) -> None:
+def test_requests_come_with_their_users_and_the_mark_of_random_lists(make_requests) -> None:
     requests = make_requests(3)
     table = pd.DataFrame({"request_id": [102, 100, 7], "randomized": [True, False, True]})
-    assert shown_at_random(table, requests).tolist() == [False, False, True]
-    assert shown_at_random(table[["request_id"]], requests).tolist() == [False] * 3
+    lists = pd.DataFrame({"request_id": [102, 101, 100], "user_id": ["ann", "bob", "ann"]})
+    logged = logged_requests(lists, table, requests)
+    assert logged.randomized.tolist() == [False, False, True]
+    assert logged.users.tolist() == [0, 1, 0]
+    assert logged_requests(lists, table[["request_id"]], requests).randomized.tolist() == [False] * 3
+
+
+def test_intervals_draw_users_not_requests(varied) -> None:
+    def width(rows):
+        (row,) = [r for r in rows if (r["subject"], r["metric"]) == ("generator", "order_over_shown")]
+        return row["high"] - row["low"]
+
+    alike = varied.select(torch.arange(30).repeat_interleave(100))  # a hundred times the same request
+    assert width(rows_of(alike, users_share=100)) > 3 * width(rows_of(alike))
 
 
 def test_floors_find_the_feature_that_clicks_follow(make_requests, sizes) -> None:

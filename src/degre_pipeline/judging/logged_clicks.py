@@ -1,17 +1,20 @@
 """What the logged clicks of test requests say of every subject's lists, beside what judges say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap, bootstrap_ratio
 from degre_pipeline.reranker.replay import (
+    LEAST_PROPENSITY,
     click_metrics,
     click_weights,
     examination,
@@ -78,12 +81,23 @@ def _candidate_columns(sizes: Sequence[FieldSize]) -> dict[str, int]:
     return columns
 
 
+@dataclass(frozen=True)
+class LoggedRequests:
+    """Test requests, and what else is known of them.
+
+    Attributes:
+        requests: b requests.
+        users: A number for the user of each, [b]; intervals draw users again, not requests.
+        randomized: Whether a request was shown a random list, [b].
+    """
+
+    requests: Requests
+    users: NDArray[np.int64]
+    randomized: NDArray[np.bool_]
+
+
 def logged_click_rows(
-    lists: Mapping[str, Tensor],
-    requests: Requests,
-    log: Requests,
-    randomized: Tensor,
-    config: EvaluationConfig,
+    lists: Mapping[str, Tensor], logged: LoggedRequests, log: Requests, config: EvaluationConfig
 ) -> list[Row]:
     """Returns what logged clicks say of lists as rows {subject, judge, metric, value, low, high}.
 
@@ -91,56 +105,69 @@ def logged_click_rows(
     the more, the more rarely its rank was shown and its slot looked at; only where slots vary.
     `randomized_clicks` are those of requests that the log marks as shown at random. `order_over_shown` is
     NDCG of the shown items alone, put in a list's order, less that of the order in which they were shown;
-    weighted where slots vary.
+    weighted where slots vary. `supported_slots` and `moved_slots` are shares of a list's slots: whose item's
+    rank the log shows there, and that hold another item than in ranking order.
 
     Args:
         lists: By subject, [b, L] candidate indices; -1 in empty slots.
-        requests: b test requests.
+        logged: b test requests.
         log: Training requests, from which examination and placements are learned.
-        randomized: Whether a request was shown a random list, [b].
         config: `bootstrap_samples` and `seed`.
     """
-    if not bool((requests.clicks > 0).any()):
+    if not bool((logged.requests.clicks > 0).any()):
         return []
     varied = varies(log)
-    examined = examination(log) if varied else np.ones(requests.list_length)
+    examined = examination(log) if varied else np.ones(logged.requests.list_length)
+    replay = _Replay(logged, log, examined, varied, config)
     rows = [
         _row("log", JUDGE, f"examination_{slot:02d}", Estimate(float(one), np.nan, np.nan))
         for slot, one in enumerate(examined, start=1)
         if varied
     ]
-    weights = click_weights(requests, log, examined)
     for subject, own in lists.items():
-        places = places_of_shown(own, requests)
-        figures = click_metrics(places, requests.clicks)
-        rows += [_row(subject, JUDGE, name, _mean(one, config)) for name, one in figures.items()]
-        if varied:
-            earned, total = weighted_click_metrics(places, requests.clicks, weights)
-            rows += [
-                _row(subject, WEIGHTED, name, _ratio(one, total, config)) for name, one in earned.items()
-            ]
-        if bool((requests.clicks[randomized] > 0).any()):
-            at_random = randomized.numpy()
-            rows += [
-                _row(subject, RANDOMIZED, name, _mean(one[at_random], config))
-                for name, one in figures.items()
-            ]
-        if subject != "exposed":
-            gain = _order_over_shown(
-                own, requests, torch.as_tensor(1 / np.clip(examined, 0.02, None)), config
-            )
-            rows.append(_row(subject, JUDGE, "order_over_shown", gain))
-        share = supported_share(own, requests, log, LEAST_PLACEMENT)
-        rows.append(_row(subject, JUDGE, "supported_slots", _mean(share, config)))
-        rows.append(_row(subject, JUDGE, "moved_slots", _mean(_moved(own, requests), config)))
+        rows += [_row(subject, *named) for named in replay.figures(own, shown=subject == "exposed")]
     return rows
 
 
-def _order_over_shown(
-    lists: Tensor, requests: Requests, weights: Tensor, config: EvaluationConfig
-) -> Estimate:
-    """Returns the gain in DCG of the shown items' clicks by a list's order, over the sum of their weights."""
-    return _ratio(*order_gains(lists, requests, weights), config)
+@dataclass(frozen=True)
+class _Replay:
+    """The logged clicks of some requests, and how much each counts."""
+
+    logged: LoggedRequests
+    log: Requests
+    examined: Array
+    varied: bool
+    config: EvaluationConfig
+
+    def figures(self, lists: Tensor, *, shown: bool) -> Iterator[tuple[str, str, Estimate]]:
+        """Yields judge, metric and figure of one subject's lists."""
+        requests, at_random = self.logged.requests, self.logged.randomized
+        places = places_of_shown(lists, requests)
+        counted = click_metrics(places, requests.clicks)
+        for name, values in counted.items():
+            yield JUDGE, name, self._mean(values)
+        if self.varied:
+            weights = click_weights(requests, self.log, self.examined)
+            earned, total = weighted_click_metrics(places, requests.clicks, weights)
+            for name, values in earned.items():
+                yield WEIGHTED, name, self._ratio(values, total)
+        if np.isfinite(counted["mrr"][at_random]).any():
+            for name, values in counted.items():
+                yield RANDOMIZED, name, self._mean(np.where(at_random, values, np.nan))
+        if not shown:
+            by_slot = torch.as_tensor(1 / np.clip(self.examined, LEAST_PROPENSITY, None))
+            yield JUDGE, "order_over_shown", self._ratio(*order_gains(lists, requests, by_slot))
+        share = supported_share(lists, requests, self.log, LEAST_PLACEMENT)
+        yield JUDGE, "supported_slots", self._mean(share)
+        yield JUDGE, "moved_slots", self._mean(_moved(lists, requests))
+
+    def _mean(self, values: Array) -> Estimate:
+        samples, seed = self.config.bootstrap_samples, self.config.seed
+        return bootstrap(values, units=self.logged.users, samples=samples, seed=seed)
+
+    def _ratio(self, earned: Array, total: Array) -> Estimate:
+        samples, seed = self.config.bootstrap_samples, self.config.seed
+        return bootstrap_ratio(earned, total, units=self.logged.users, samples=samples, seed=seed)
 
 
 def _moved(lists: Tensor, requests: Requests) -> Array:
@@ -150,14 +177,6 @@ def _moved(lists: Tensor, requests: Requests) -> Array:
     moved = (ranks != torch.arange(lists.shape[1])) & filled
     share: Array = (moved.sum(1) / filled.sum(1).clamp(min=1)).double().numpy()
     return share
-
-
-def _mean(values: Array, config: EvaluationConfig) -> Estimate:
-    return bootstrap(values, samples=config.bootstrap_samples, seed=config.seed)
-
-
-def _ratio(earned: Array, total: Array, config: EvaluationConfig) -> Estimate:
-    return bootstrap_ratio(earned, total, samples=config.bootstrap_samples, seed=config.seed)
 
 
 def _row(subject: str, judge: str, metric: str, estimate: Estimate) -> Row:
@@ -172,12 +191,21 @@ def _row(subject: str, judge: str, metric: str, estimate: Estimate) -> Row:
     }
 
 
-def shown_at_random(requests: pd.DataFrame, chosen: Requests) -> Tensor:
-    """Returns which requests the log marks as shown at random, in a column `randomized`, [b]."""
-    if "randomized" not in requests:
-        return torch.zeros(len(chosen), dtype=torch.bool)
-    marks = requests.set_index("request_id")["randomized"].reindex(chosen.request_id.numpy())
-    return torch.tensor(marks.fillna(False).tolist(), dtype=torch.bool)
+def logged_requests(lists: pd.DataFrame, requests: pd.DataFrame, chosen: Requests) -> LoggedRequests:
+    """Returns test requests with their users, and with the mark of a random list where the log has one.
+
+    Args:
+        lists: All requests as a table, with request_id and user_id.
+        requests: The table of requests, with a column `randomized` or without.
+        chosen: The test requests, encoded.
+    """
+    ids = chosen.request_id.numpy()
+    users = pd.factorize(lists.set_index("request_id").loc[ids, "user_id"])[0]
+    marks = np.zeros(len(chosen), dtype=np.bool_)
+    if "randomized" in requests:
+        marked = requests.set_index("request_id")["randomized"].reindex(ids).fillna(value=False)
+        marks = np.array(marked.tolist(), dtype=np.bool_)
+    return LoggedRequests(chosen, users.astype(np.int64), marks)
 
 
 def item_codes(lists: pd.DataFrame, requests: Requests) -> Tensor:

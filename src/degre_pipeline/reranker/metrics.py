@@ -135,22 +135,29 @@ def unit_draws(units: int, *, samples: int, seed: int) -> Iterator[NDArray[np.in
         yield rng.integers(units, size=units)
 
 
-def bootstrap_ratio(parts: Array, wholes: Array, *, samples: int = 1000, seed: int = 0) -> Estimate:
-    """Returns the sum of one figure over that of another, with its 95% percentile interval over requests.
+def bootstrap_ratio(
+    parts: Array,
+    wholes: Array,
+    *,
+    units: NDArray[np.int64] | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Returns the sum of one figure over that of another, with its 95% percentile bootstrap interval.
 
     Args:
         parts: Of each request, [r].
         wholes: Of the same requests, [r]; their sum is above zero.
-        samples: Resamples of requests.
-        seed: Of the resamples.
+        units: As of `bootstrap`.
+        samples: Resamples.
+        seed: Of the draw.
     """
-    rng = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(samples):
-        rows = rng.integers(len(parts), size=len(parts))
-        ratios.append(parts[rows].sum() / max(wholes[rows].sum(), 1e-12))
+    _, unit = np.unique(np.arange(len(parts)) if units is None else units, return_inverse=True)
+    part, whole = np.bincount(unit, weights=parts), np.bincount(unit, weights=wholes)
+    draws = unit_draws(len(part), samples=samples, seed=seed)
+    ratios = [part[drawn].sum() / max(whole[drawn].sum(), 1e-12) for drawn in draws]
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return Estimate(float(parts.sum() / wholes.sum()), float(low), float(high))
+    return Estimate(float(part.sum() / whole.sum()), float(low), float(high))
 
 
 @dataclass(frozen=True)

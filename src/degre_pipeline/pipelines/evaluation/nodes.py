@@ -23,7 +23,7 @@ from degre_pipeline.judging.judges import (
     true_optimum,
     truth_or_none,
 )
-from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, shown_at_random
+from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, logged_requests
 from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
 from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.pipelines.evaluation.quality import (
@@ -227,7 +227,7 @@ def replay_logged_clicks(
         (item_codes(lists, asked), item_codes(lists, log)),
     )
     compared = {subject: evaluated_lists[subject] for subject in SUBJECTS} | floors
-    return logged_click_rows(compared, asked, log, shown_at_random(requests, asked), config)
+    return logged_click_rows(compared, logged_requests(lists, requests, asked), log, config)
 
 
 def summarise_evaluation(
