@@ -2,12 +2,12 @@
 
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
 import torch
+from requests_to_serve import sample_requests
 
 from degre_pipeline.reranker.configs import GeneratorConfig
 from degre_pipeline.reranker.features import FeatureSpace
@@ -82,24 +82,6 @@ def prepared(program_file) -> Path:
 @pytest.fixture
 def requests() -> list[Request]:
     return sample_requests()
-
-
-def sample_requests() -> list[Request]:
-    first = Request(
-        candidates=(
-            {"item_id": 11, "category": "book", "genres": "drama|noir", "price": 3, "ranking_score": 0.5},
-            {"item_id": 12, "category": "film", "genres": "noir", "price": 7.5, "ranking_score": -2.0},
-            {"item_id": 13, "category": "game", "genres": None, "price": 0.5, "ranking_score": 2.0},
-            {"item_id": 14, "category": "film", "genres": "drama", "price": None, "ranking_score": 0.0},
-        ),
-        user={"segment": "new", "age": 33},
-        context={"weekday": 6},
-        request_id=7,
-    )
-    return [
-        first,
-        replace(first, candidates=first.candidates[1:3], user={"segment": "regular"}, request_id=8),
-    ]
 
 
 @pytest.fixture(scope="session")

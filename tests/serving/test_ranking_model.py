@@ -8,8 +8,8 @@ from dataclasses import replace
 import mlflow
 import pytest
 import torch
+from requests_to_serve import sample_requests
 
-from conftest import sample_requests
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.builders import restore_ranking_model, store_ranking_model
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
