@@ -15,6 +15,7 @@ from .flat_parameters import loggable_name
 
 HISTORY_SUFFIX = "_history"
 METRICS_DATASET = "metrics"
+LOG_SUPPORT_DATASET = "log_support"
 DIAGNOSTICS_DATASET = "diagnostics"
 LIFTS_DATASET = "online_lifts"
 _METRICS_PER_CALL = 1000
@@ -25,7 +26,8 @@ class MetricsHook:
 
     - a saved dataset `<name>_history` (a DataFrame with a column `epoch`): the curve `<name>.<column>` of
       every other numeric column, one step an epoch;
-    - the saved dataset `metrics` (rows with subject, judge, metric, value): `<judge>.<subject>.<metric>`;
+    - the saved datasets `metrics` and `log_support` (rows with subject, judge, metric, value):
+      `<judge>.<subject>.<metric>`;
     - the saved dataset `diagnostics`: `diagnostics.<diagnostic>.<subject>.<judge>`; where it has places
       (tenths, slots, beam sizes, epochs) a curve whose steps they are;
     - the saved dataset `online_lifts`: `online.<subject>.<measure>` of levels, and of lifts
@@ -59,7 +61,7 @@ class MetricsHook:
         self._read_clock(node)
         if dataset_name.endswith(HISTORY_SUFFIX):
             _log(curves(dataset_name.removesuffix(HISTORY_SUFFIX), data))
-        elif dataset_name == METRICS_DATASET:
+        elif dataset_name in (METRICS_DATASET, LOG_SUPPORT_DATASET):
             _log(results(data))
         elif dataset_name == DIAGNOSTICS_DATASET:
             _log(diagnoses(data))
