@@ -14,7 +14,7 @@ from degre_pipeline.pipelines.evaluation.nodes import write_report
 from degre_pipeline.pipelines.evaluation.report.numbers import SUBJECT_LABELS, estimates_of
 from degre_pipeline.pipelines.evaluation.report.page import ReportData, render_report
 from degre_pipeline.pipelines.evaluation.report.results_table import results_table
-from degre_pipeline.pipelines.evaluation.report.tables import verdicts
+from degre_pipeline.pipelines.evaluation.report.verdicts import verdicts
 from degre_pipeline.reranker.configs import EvaluationConfig
 
 CONFIG = EvaluationConfig(judged_requests=2, comparison_lists=1234, bootstrap_samples=77)

@@ -26,6 +26,7 @@ from degre_pipeline.pipelines.evaluation.report.numbers import (
     judges_of_lists,
     percentage,
 )
+from degre_pipeline.pipelines.evaluation.report.verdicts import verdicts
 from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS
 
@@ -61,7 +62,7 @@ def render_report(data: ReportData, config: EvaluationConfig, last_day: str) -> 
         config=config,
         counts=_counts(data.list_judgements),
         knows_truth="truth" in judges_of_lists(estimates),
-        verdicts=tables.verdicts(estimates),
+        verdicts=verdicts(estimates),
         log_says=statements(figures_of(data.metrics)),
         **_tables(estimates, data),
         **_list_figures(estimates, data),
