@@ -94,7 +94,7 @@ def logged_click_table(estimates: Estimates) -> Table | None:
     ]
     columns = [LOGGED_METRICS[name] for judge in judges for name in metrics[judge]]
     groups = [(LOGGED_JUDGES[judge], len(metrics[judge])) for judge in judges]
-    return Table("list", [*columns, "NDCG"], rows, [*groups, ("shown items, over the shown order", 1)])
+    return Table("list", [*columns, "gain"], rows, [*groups, ("reordered", 1)])
 
 
 def headline_table(estimates: Estimates) -> Table:
