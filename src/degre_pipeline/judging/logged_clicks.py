@@ -118,7 +118,8 @@ def logged_click_rows(
         return []
     varied = varies(log)
     examined = examination(log) if varied else np.ones(logged.requests.list_length)
-    replay = _Replay(logged, log, examined, varied, config)
+    weights = click_weights(logged.requests, log, examined) if varied else None
+    replay = _Replay(logged, log, examined, weights, config)
     rows = [
         _row("log", JUDGE, f"examination_{slot:02d}", Estimate(float(one), np.nan, np.nan))
         for slot, one in enumerate(examined, start=1)
@@ -136,7 +137,7 @@ class _Replay:
     logged: LoggedRequests
     log: Requests
     examined: Array
-    varied: bool
+    weights: Tensor | None
     config: EvaluationConfig
 
     def figures(self, lists: Tensor, *, shown: bool) -> Iterator[tuple[str, str, Estimate]]:
@@ -146,9 +147,8 @@ class _Replay:
         counted = click_metrics(places, requests.clicks)
         for name, values in counted.items():
             yield JUDGE, name, self._mean(values)
-        if self.varied:
-            weights = click_weights(requests, self.log, self.examined)
-            earned, total = weighted_click_metrics(places, requests.clicks, weights)
+        if self.weights is not None:
+            earned, total = weighted_click_metrics(places, requests.clicks, self.weights)
             for name, values in earned.items():
                 yield WEIGHTED, name, self._ratio(values, total)
         if np.isfinite(counted["mrr"][at_random]).any():
