@@ -120,15 +120,19 @@ def in_order(make_requests):
 
 def test_a_log_in_one_order_is_borne_out_by_clicks_that_stand_higher_alone(in_order) -> None:
     higher, lower = in_order.exposed[:, [2, 0, 1, 3]], in_order.exposed[:, [0, 1, 3, 2]]
-    check_borne_out(higher, in_order, in_order)
+    users = np.arange(200)
+    check_borne_out(higher, in_order, users)
     for lists in (lower, in_order.exposed):
         with pytest.raises(ValueError, match="no generator is trained"):
-            check_borne_out(lists, in_order, in_order)
+            check_borne_out(lists, in_order, users)
     silent = replace(in_order, clicks=torch.zeros(200, 4))
-    with pytest.raises(ValueError, match=r"gain \+0\.0000 in NDCG"):
-        check_borne_out(higher, silent, silent)
+    with pytest.raises(ValueError, match=r"gain \+0\.0000 \[\+0\.0000, \+0\.0000\] in NDCG"):
+        check_borne_out(higher, silent, users)
 
 
-def test_a_log_that_varies_needs_no_such_sign(make_requests) -> None:
-    requests = make_requests(2000)
-    check_borne_out(requests.exposed, requests, requests)
+def test_a_gain_that_hangs_on_a_few_users_bears_nothing_out(in_order) -> None:
+    higher, lower = in_order.exposed[:, [2, 0, 1, 3]], in_order.exposed[:, [0, 1, 3, 2]]
+    mixed = torch.where(torch.arange(200)[:, None] < 50, higher, lower)  # gains 0.5 and loses 0.07
+    check_borne_out(mixed, in_order, np.arange(200))
+    with pytest.raises(ValueError, match=r"gain \+0\.0.* \[-0\.0.*\] in NDCG"):
+        check_borne_out(mixed, in_order, np.arange(200) // 50)

@@ -96,9 +96,9 @@ def test_swaps_of_neighbours_cover_less_than_a_tenth_of_random_lists(by_score, a
 
 def test_the_head_follows_the_log_unless_it_is_set(by_score, at_random) -> None:
     left_open = EvaluatorConfig(head="by_support")
-    assert with_head(left_open, by_score).head == "appeal"
-    assert with_head(left_open, at_random).head == "slot_clicks"
-    assert with_head(EvaluatorConfig(head="cumulative"), by_score).head == "cumulative"
+    assert with_head(left_open, varied=False).head == "appeal"
+    assert with_head(left_open, varied=True).head == "slot_clicks"
+    assert with_head(EvaluatorConfig(head="cumulative"), varied=False).head == "cumulative"
 
 
 def test_a_head_that_was_left_open_cannot_be_built(sizes) -> None:

@@ -200,12 +200,23 @@ def logged_requests(lists: pd.DataFrame, requests: pd.DataFrame, chosen: Request
         chosen: The test requests, encoded.
     """
     ids = chosen.request_id.numpy()
-    users = pd.factorize(lists.set_index("request_id").loc[ids, "user_id"])[0]
     marks = np.zeros(len(chosen), dtype=np.bool_)
     if "randomized" in requests:
         marked = requests.set_index("request_id")["randomized"].reindex(ids).fillna(value=False)
         marks = np.array(marked.tolist(), dtype=np.bool_)
-    return LoggedRequests(chosen, users.astype(np.int64), marks)
+    return LoggedRequests(chosen, users_of(lists, chosen), marks)
+
+
+def users_of(lists: pd.DataFrame, chosen: Requests) -> NDArray[np.int64]:
+    """Returns a number for the user of each of some requests, [b].
+
+    Args:
+        lists: All requests as a table, with request_id and user_id.
+        chosen: Encoded ones of them.
+    """
+    users = lists.set_index("request_id").loc[chosen.request_id.numpy(), "user_id"]
+    numbers: NDArray[np.int64] = pd.factorize(users)[0].astype(np.int64)
+    return numbers
 
 
 def item_codes(lists: pd.DataFrame, requests: Requests) -> Tensor:

@@ -14,6 +14,9 @@ from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.strategies import build_search, requests_at_once
 from degre_pipeline.reranker.training import autocast, choose_device
 
+MOST_ASKED = 20_000
+"""Requests whose clicks are asked whether other lists than the shown ones are better."""
+
 
 def prepare_miner(
     trained: TrainedWeights, requests: Requests, config: MiningConfig, searched: int
@@ -52,6 +55,16 @@ def rows_to_mine(requests: Requests, config: MiningConfig) -> Tensor:
             "allowed: 1 or more of each"
         )
     return torch.cat([training, validation])
+
+
+def rows_not_learned(requests: Requests) -> Tensor:
+    """Returns the rows whose clicks the mining evaluator's weights never saw, but for those of the test.
+
+    They are those of the external role, and those that only end the training.
+    """
+    held_out = requests.split == SPLITS.index("validation")
+    external = (requests.split == SPLITS.index("train")) & (requests.role == ROLES.index("external"))
+    return _drawn((held_out | external).nonzero()[:, 0], MOST_ASKED, seed=0)
 
 
 def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:

@@ -2,18 +2,12 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.metrics import Array
-from degre_pipeline.reranker.support import (
-    LEAST_COVERAGE,
-    placements,
-    score_ranks,
-    shown_ranks,
-    slot_coverage,
-    varies,
-)
+from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap_ratio
+from degre_pipeline.reranker.support import placements, score_ranks, shown_ranks
 
 LEAST_PROPENSITY = 0.02
 """A click counts at most fifty times."""
@@ -135,28 +129,28 @@ def order_gains(lists: Tensor, requests: Requests, weights: Tensor) -> tuple[Arr
     return own["ndcg"] - shown["ndcg"], total
 
 
-def check_borne_out(lists: Tensor, requests: Requests, log: Requests) -> None:
-    """Raises ValueError where a log without variation gives no sign that other lists are better.
+def check_borne_out(lists: Tensor, requests: Requests, users: NDArray[np.int64]) -> None:
+    """Raises ValueError unless logged clicks of one order speak for lists of another one with certainty.
 
-    Clicks that were logged in one order favour it, and so lists that do not put them higher are not worth a
-    model.
+    Where slots follow the score, clicks favour the shown order, and lists that do not put them higher all the
+    same, beyond chance, are not worth a model.
 
     Args:
-        lists: The best mined list of held-out requests, [b, L]; -1 in empty slots.
-        requests: The held-out requests.
-        log: All requests of the log.
+        lists: The best lists of requests that nobody learned from, [b, L]; -1 in empty slots.
+        requests: These requests.
+        users: A number for the user of each, [b].
     """
-    if varies(log):
-        return
     gains, total = order_gains(lists, requests, torch.ones(requests.list_length))
-    gain = float(gains.sum() / total.sum()) if total.sum() else 0.0
-    if gain <= 0:
+    nothing = Estimate(0.0, 0.0, 0.0)
+    gain = bootstrap_ratio(gains, total, units=users) if total.sum() else nothing
+    if gain.low <= 0:
         raise ValueError(
-            f"The logged clicks of {len(requests)} validation requests gain {gain:+.4f} in NDCG by the order "
-            "of the mined lists; allowed: above 0 where slots follow the score (slot_coverage "
-            f"{slot_coverage(log):.2f}, {LEAST_COVERAGE} would do). Nothing in this log speaks for another "
-            "order than the one it shows, and no generator is trained. Show some lists at random, declare "
-            "features that the score does not know, or set generator_distillation.distillation.despite_log"
+            f"The logged clicks of {len(requests)} requests, which the mining evaluator did not learn from, "
+            f"gain {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] in NDCG by the order of its best "
+            "lists; allowed: an interval above 0 where slots follow the score. Nothing certain in this log "
+            "speaks for another order than the one it shows, and no generator is trained. Show some lists at "
+            "random, give more days, declare features that the score does not know, or set "
+            "generator_distillation.distillation.despite_log"
         )
 
 

@@ -108,13 +108,14 @@ def varies(requests: Requests) -> bool:
     return slot_coverage(requests) >= LEAST_COVERAGE
 
 
-def with_head(config: EvaluatorConfig, requests: Requests) -> EvaluatorConfig:
+def with_head(config: EvaluatorConfig, *, varied: bool) -> EvaluatorConfig:
     """Returns the evaluator's settings with the head that a log supports, where they leave it open.
 
     Args:
         config: With the head `by_support`, or another one, which stays.
-        requests: The whole log, so that all evaluators that learn from parts of it get the same head.
+        varied: Whether slots vary in the whole log, see `varies`: all evaluators that learn from parts of it
+            get the same head.
     """
     if config.head != "by_support":
         return config
-    return replace(config, head="slot_clicks" if varies(requests) else "appeal")
+    return replace(config, head="slot_clicks" if varied else "appeal")

@@ -42,7 +42,8 @@ Everything = tuple[dict[str, Tensor], dict[str, Tensor], Any, Any, Any, dict[str
 
 @pytest.fixture(scope="module")
 def trained(shop: Shop) -> Everything:
-    data = shop.request_tensors, shop.feature_space
+    varied = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
+    data = shop.request_tensors, shop.feature_space, varied
     watch = EpochMiningConfig(requests=6, beam_size=2)
     mining, _, mined = train_mining_evaluator(*data, MODEL, TRAINING, epoch_mining=watch)
     external, _ = train_external_evaluator(*data, MODEL, TRAINING, 7)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator, load_mined
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
+from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.configs import (
     DistillationConfig,
     EvaluatorConfig,
@@ -20,11 +22,21 @@ from degre_pipeline.reranker.configs import (
 from degre_pipeline.reranker.distillation import agreement_with_teacher
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_generator, store
+from degre_pipeline.reranker.lookahead_mining import mine
+from degre_pipeline.reranker.models.builders import (
+    build_evaluator,
+    restore_evaluator,
+    restore_generator,
+    store,
+)
+from degre_pipeline.reranker.replay import places_among_shown
 
 SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
 MODEL = GeneratorConfig(**SHAPE, dropout=0.0)
 TRAINING = TrainingConfig(epochs=3, batch_size=32, learning_rate=1e-2, device="cpu")
+VARIED = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
+UNVARIED = [VARIED[0] | {"value": 0.1}]
+NO_TABLE = pd.DataFrame()  # of lists; only read where slots do not vary
 
 Data = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -52,7 +64,9 @@ def distilled(
 ) -> tuple[TrainedWeights, Any]:
     training = replace(TRAINING, epochs=epochs, patience=epochs)
     config = DistillationConfig(**settings)
-    return distill_generator(*data, sequences, evaluator, MODEL, training, config, MiningConfig())
+    return distill_generator(
+        *data, VARIED, NO_TABLE, sequences, evaluator, MODEL, training, config, MiningConfig()
+    )
 
 
 def test_the_generator_learns_what_was_mined(
@@ -112,7 +126,7 @@ def test_a_warm_start_begins_with_the_evaluators_embeddings(
     for warm_start in (True, False):
         config = DistillationConfig(warm_start=warm_start)
         trained, _ = distill_generator(
-            *shop_data, sequences, evaluator, MODEL, training, config, MiningConfig()
+            *shop_data, VARIED, NO_TABLE, sequences, evaluator, MODEL, training, config, MiningConfig()
         )
         equal = [torch.allclose(trained.weights[name], evaluator.weights[name], atol=1e-6) for name in names]
 
@@ -139,3 +153,25 @@ def test_sequences_of_other_requests_or_of_another_evaluator_are_refused(
     for stale in ((other_scores, evaluator), (tensors, retrained)):
         with pytest.raises(ValueError, match="mined from other request tensors or by another evaluator"):
             load_mined(*stale, sequences)
+
+
+@pytest.mark.parametrize("put_first", [True, False])
+def test_where_slots_do_not_vary_clicks_that_nobody_learned_from_decide(
+    shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights, put_first: bool
+) -> None:
+    """Clicks of every request stand where the evaluator's best lists put them first, or in the last slot."""
+    tensors, space = shop_data
+    requests = Requests.from_tensors(tensors)
+    best = mine(
+        restore_evaluator(evaluator), requests, torch.arange(len(requests)), MiningConfig(device="cpu")
+    )
+    places = places_among_shown(best["sequences"][:, 0].long(), requests)
+    wanted = places == (1 if put_first else 4)
+    data = tensors | {"clicks": (wanted & requests.exposed_mask).float()}, space
+    lists = pd.DataFrame({"request_id": requests.request_id.numpy(), "user_id": range(len(requests))})
+    settings = MODEL, replace(TRAINING, epochs=1), DistillationConfig(), MiningConfig(device="cpu")
+    if put_first:
+        distill_generator(*data, UNVARIED, lists, sequences, evaluator, *settings)
+    else:
+        with pytest.raises(ValueError, match=r"did not learn from, gain -.*no generator is trained"):
+            distill_generator(*data, UNVARIED, lists, sequences, evaluator, *settings)

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
@@ -29,6 +30,7 @@ NOTHING_MINED = EpochMiningConfig(requests=0)
 def train_mining_evaluator(
     request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
+    log_support: list[dict[str, Any]],
     model: EvaluatorConfig,
     training: TrainingConfig,
     lists_without_clicks: bool = True,
@@ -47,6 +49,7 @@ def train_mining_evaluator(
         "mining",
         request_tensors,
         feature_space,
+        log_support,
         model,
         training,
         checkpoints,
@@ -61,6 +64,7 @@ def train_mining_evaluator(
 def train_external_evaluator(
     request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
+    log_support: list[dict[str, Any]],
     model: EvaluatorConfig,
     training: TrainingConfig,
     external_seed: int,
@@ -76,6 +80,7 @@ def train_external_evaluator(
         "external",
         request_tensors,
         feature_space,
+        log_support,
         replace(model, members=external_members),
         replace(training, seed=external_seed),
         checkpoints,
@@ -89,6 +94,7 @@ def _train(
     role: str,
     request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
+    log_support: list[dict[str, Any]],
     config: EvaluatorConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None,
@@ -99,7 +105,7 @@ def _train(
     records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     requests = Requests.from_tensors(request_tensors)
-    config = with_head(config, requests)
+    config = with_head(config, varied=varies(figures_of(log_support)))
     if not lists_without_clicks:
         requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
     trained, history = train_evaluator(

@@ -10,6 +10,7 @@ def create_pipeline() -> Pipeline:
     shared = [
         "request_tensors",
         "feature_space",
+        "log_support",
         "params:evaluator_training.model",
         "params:evaluator_training.training",
     ]

@@ -6,6 +6,8 @@ import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.datasets.shards import LoadedShards
+from degre_pipeline.judging.log_support import figures_of, varies
+from degre_pipeline.judging.logged_clicks import users_of
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
 from degre_pipeline.reranker.configs import (
@@ -19,6 +21,7 @@ from degre_pipeline.reranker.configs import (
 from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
+from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_not_learned
 from degre_pipeline.reranker.objectives import MinedRequests
 from degre_pipeline.reranker.replay import check_borne_out
 
@@ -26,6 +29,8 @@ from degre_pipeline.reranker.replay import check_borne_out
 def distill_generator(
     request_tensors: dict[str, Tensor],
     feature_space: dict[str, Any],
+    log_support: list[dict[str, Any]],
+    lists: pd.DataFrame,
     lookahead_sequences: LoadedShards,
     mining_evaluator: TrainedWeights,
     model: GeneratorConfig,
@@ -39,13 +44,12 @@ def distill_generator(
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
 
-    Raises: ValueError: If slots follow the score and no logged click speaks for the mined lists.
+    Raises: ValueError: If slots follow the score and logged clicks do not speak for lists of this search.
     """
     mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
-    if distillation.teacher == "mined" and not distillation.despite_log:
-        held_out = mined.of_split("validation")
-        log = Requests.from_tensors(request_tensors)
-        check_borne_out(held_out.sequences[:, 0].long(), held_out.requests, log)
+    asks_clicks = distillation.teacher == "mined" and not distillation.despite_log
+    if asks_clicks and not varies(figures_of(log_support)):
+        _check_borne_out(Requests.from_tensors(request_tensors), lists, mining_evaluator, search)
     generator, history = distill(
         mined.of_split("train"),
         mined.of_split("validation"),
@@ -60,6 +64,16 @@ def distill_generator(
         start=start,
     )
     return generator, pd.DataFrame(history)
+
+
+def _check_borne_out(
+    requests: Requests, lists: pd.DataFrame, mining_evaluator: TrainedWeights, search: MiningConfig
+) -> None:
+    rows = rows_not_learned(requests)
+    miner = prepare_miner(mining_evaluator, requests, search, len(rows))
+    found = mine(miner, requests, rows, search, label="best lists of requests not learned from")
+    asked = requests.select(rows)
+    check_borne_out(found["sequences"][:, 0].long(), asked, users_of(lists, asked))
 
 
 def load_mined(

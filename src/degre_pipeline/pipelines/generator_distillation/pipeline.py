@@ -15,6 +15,8 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "request_tensors",
                     "feature_space",
+                    "log_support",
+                    "lists",
                     "lookahead_sequences",
                     "mining_evaluator",
                     "params:generator_distillation.model",

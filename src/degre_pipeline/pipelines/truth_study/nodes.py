@@ -36,7 +36,7 @@ from degre_pipeline.reranker.configs import (
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding, encoding_of, fingerprint
 from degre_pipeline.reranker.models.builders import restore_evaluator
-from degre_pipeline.reranker.support import with_head
+from degre_pipeline.reranker.support import varies, with_head
 from degre_pipeline.reranker.training import choose_device
 
 
@@ -55,7 +55,7 @@ def train_study_judges(
         requests,
         study,
         sizes=FeatureSpace.from_dict(feature_space).sizes(),
-        evaluator=with_head(evaluator, requests),
+        evaluator=with_head(evaluator, varied=varies(requests)),
         training=training,
         encoding=encoding_of(request_tensors),
         checkpoints=checkpoints,
@@ -107,7 +107,7 @@ def run_arms(
     """
     requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
     judging.check_apart(requests)
-    supported = with_head(evaluator, requests)
+    supported = with_head(evaluator, varied=varies(requests))
     own = Recipe(supported, evaluator_training, mining, generator, generator_training, distillation)
     each = [
         (f"{arm}.{seed}", own.changed(changes, seed))
