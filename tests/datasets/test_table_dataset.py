@@ -15,11 +15,11 @@ def file(tmp_path):
     return tmp_path / "tables" / "items.parquet"
 
 
-def test_a_table_comes_back_and_leaves_no_other_file(file):
+def test_a_table_comes_back_and_leaves_its_hash_alone_beside_it(file):
     TableDataset(str(file)).save(TABLE)
 
     pd.testing.assert_frame_equal(TableDataset(str(file)).load(), TABLE)
-    assert os.listdir(file.parent) == ["items.parquet"]
+    assert sorted(os.listdir(file.parent)) == [".items.parquet.sha256", "items.parquet"]
 
 
 def test_a_table_that_cannot_be_stored_leaves_the_file_as_it_was(file):
@@ -29,7 +29,7 @@ def test_a_table_that_cannot_be_stored_leaves_the_file_as_it_was(file):
         dataset.save(NO_TABLE)
 
     pd.testing.assert_frame_equal(dataset.load(), TABLE)
-    assert os.listdir(file.parent) == ["items.parquet"]
+    assert sorted(os.listdir(file.parent)) == [".items.parquet.sha256", "items.parquet"]
 
 
 def test_what_is_held_back_takes_its_place_when_it_is_told(file):

@@ -49,4 +49,4 @@ def test_none_is_replaced_where_the_last_cannot_be_written(run: Callable[..., No
         run(NEW, NO_TABLE)
     for name in ("requests", "items"):
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / f"{name}.parquet"), GOOD)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["items.parquet", "requests.parquet"]
+    assert {path.name for path in tmp_path.glob("*.parquet")} == {"items.parquet", "requests.parquet"}

@@ -8,10 +8,12 @@ from .shards import LoadedShards, Shards
 from .shards_dataset import ShardsDataset
 from .table_dataset import TableDataset
 from .tensors_dataset import TensorsDataset
+from .text_datasets import JSONDataset, TextDataset
 
 __all__ = [
     "CheckpointFolder",
     "CheckpointsDataset",
+    "JSONDataset",
     "LoadedShards",
     "ModelDataset",
     "RowsDataset",
@@ -19,4 +21,5 @@ __all__ = [
     "ShardsDataset",
     "TableDataset",
     "TensorsDataset",
+    "TextDataset",
 ]

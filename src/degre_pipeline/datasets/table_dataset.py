@@ -7,12 +7,14 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from .atomic import FileBeside
+from .seals import check_seal, put_sealed
 
 
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """Loads and saves a DataFrame as one Parquet file, which a save replaces in one step.
 
-    Every page has a checksum, so that a bit that changes on the disk ends the run that reads it.
+    Its hash lies beside it, so that a bit that changes on the disk ends the run that reads it; every page has
+    a checksum, too, which stays with a file that is moved.
 
     Tables that belong together can be held back: each is then written beside its file, and takes its place
     when all of them have been written. `TablesTogetherHook` does so for the tables that one node returns.
@@ -34,6 +36,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Return the table. Raises: DatasetError if there is no file, or if it is damaged."""
         if not self._exists():
             raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
+        check_seal(self._filepath)
         try:
             return pd.read_parquet(self._filepath, page_checksum_verification=True)
         except MemoryError:
@@ -69,7 +72,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def put_in_place(self) -> None:
         """Let what was written take the place of the file."""
         if self._written is not None:
-            self._written.put_in_place()
+            put_sealed(self._written)
         self._forget()
 
     def drop(self) -> None:

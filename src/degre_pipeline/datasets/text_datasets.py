@@ -1,0 +1,82 @@
+"""Catalog datasets for one file of JSON or of text, replaced in one step and checked when read."""
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from kedro.io import AbstractDataset, DatasetError
+
+from .seals import check_seal, sealed_path
+
+Content = TypeVar("Content")
+
+
+class _TextFile(AbstractDataset[Content, Content], Generic[Content]):
+    """Loads and saves what is one text file on the disk."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The file.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Content:
+        """Return what the file holds. Raises: DatasetError if it is missing, or is not what was written."""
+        if not self._exists():
+            raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
+        check_seal(self._filepath)
+        try:
+            return self._parse(self._filepath.read_text("utf-8"))
+        except ValueError as error:
+            raise DatasetError(
+                f"{self._filepath} is damaged: {error}. Delete it and run its pipeline again."
+            ) from None
+
+    def save(self, data: Content) -> None:
+        """Replace the file in one step; that of an earlier save stays as it was if that fails."""
+        text = self._format(data)
+        with sealed_path(self._filepath) as path:
+            path.write_text(text, encoding="utf-8", newline="")
+
+    @staticmethod
+    @abstractmethod
+    def _parse(text: str) -> Content: ...
+
+    @staticmethod
+    @abstractmethod
+    def _format(data: Content) -> str: ...
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}
+
+
+class JSONDataset(_TextFile[Any]):
+    """A file of JSON."""
+
+    @staticmethod
+    def _parse(text: str) -> Any:
+        return json.loads(text)
+
+    @staticmethod
+    def _format(data: Any) -> str:
+        return json.dumps(data, indent=2)
+
+
+class TextDataset(_TextFile[str]):
+    """A file of text, such as a page."""
+
+    @staticmethod
+    def _parse(text: str) -> str:
+        return text
+
+    @staticmethod
+    def _format(data: str) -> str:
+        return data
