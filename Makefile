@@ -128,7 +128,7 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (a
 
 .PHONY: test
 test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
-	$(BIN)/pytest -m 'not slow and not gpu and not browser' $(ARGS)
+	$(BIN)/pytest -m 'not slow and not gpu and not browser and not torture' $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
@@ -137,6 +137,12 @@ test-slow: $(VENV)/.installed-dev ## The tests that need minutes
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev ## Anything at all to a service on this machine: bodies, headers, slow clients
 	$(BIN)/pytest tests/service/test_fuzzing.py tests/service/test_http_fuzzing.py $(ARGS)
+
+.PHONY: test-torture
+test-torture: $(VENV)/.installed-dev ## Kills, flipped bits, races, full disks, wrong clocks at random (SEED=0; quarter of an hour)
+	DEGRE_TORTURE_SEED='$(SEED)' $(BIN)/pytest -m torture $(ARGS)
+
+SEED ?= 0
 
 .PHONY: test-airflow
 test-airflow: $(VENV)/.installed-dev $(AIRFLOW)/.installed ## Whole days in a real Airflow, with faults (about half an hour)
