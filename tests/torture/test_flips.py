@@ -3,8 +3,6 @@
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from damage import one_bit_changed
 from kedro.io import AbstractDataset, DatasetError
 from tortured_runs import DAY, Finished, check_equal, check_registry, context_of_day, started
 
@@ -32,16 +31,6 @@ def project(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A finished project that may be damaged."""
     folder = tmp_path_factory.mktemp("flips") / "project"
     return Path(shutil.copytree(finished.folder, folder))
-
-
-@contextmanager
-def one_bit_changed(path: Path, draw: random.Random) -> Iterator[str]:
-    """Changes a random bit of a file for a while; yields which."""
-    whole = path.read_bytes()
-    place, bit = draw.randrange(len(whole)), draw.randrange(8)
-    path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
-    yield f"bit {bit} of byte {place} of {path.name}"
-    path.write_bytes(whole)
 
 
 def loaded(dataset: AbstractDataset[Any, Any]) -> Any:

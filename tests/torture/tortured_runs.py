@@ -88,7 +88,9 @@ class Process:
             return False
 
 
-def started(project: Path, day: str, *words: str, variables: Mapping[str, str] | None = None) -> Process:
+def started(
+    project: Path, day: str, *words: str, settings: str = LIGHT, variables: Mapping[str, str] | None = None
+) -> Process:
     """Starts `kedro run` for a day."""
     output = TemporaryFile()  # noqa: SIM115 - closed with the process
     own = {
@@ -99,7 +101,7 @@ def started(project: Path, day: str, *words: str, variables: Mapping[str, str] |
     }
     inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     popen = subprocess.Popen(
-        [Path(sys.executable).with_name("kedro"), "run", f"--params=run_date={day},{LIGHT}", *words],
+        [Path(sys.executable).with_name("kedro"), "run", f"--params=run_date={day},{settings}", *words],
         cwd=project,
         env=inherited | own | dict(variables or {}),
         stdout=output,
