@@ -26,7 +26,8 @@ from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.reranking import Answered, Reranking
 from degre_pipeline.service.running_parts import Service
 from degre_pipeline.service.settings import ServiceSettings
-from degre_pipeline.service.threads import Repeating, TimeLimited
+from degre_pipeline.service.threads import Repeating
+from degre_pipeline.service.time_limited import TimeLimited
 from degre_pipeline.serving.request_schema import Request, RequestSchema, without_ranking_score
 from degre_pipeline.serving.reranking_model import RankedList
 from degre_pipeline.serving.served_files import FILES

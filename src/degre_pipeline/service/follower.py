@@ -10,9 +10,11 @@ from functools import partial
 from degre_pipeline.service.loading import LoadedModel, load_quickly, load_with
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.model_source import FetchedModel, ModelSource, says_there_is_none
+from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.settings import ServiceSettings
-from degre_pipeline.service.threads import Repeating, TimeLimited
+from degre_pipeline.service.threads import Repeating
+from degre_pipeline.service.time_limited import TimeLimited
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +95,6 @@ class Follower:
             fetched = self._fetch.call(partial(self._source.fetch, version))
             model = load_quickly(fetched, self._settings.runner)
             self._switch(model)
-            self._source.remember(self._alias, fetched, model.example.list_length)
         except Exception as error:
             self._refused = version, time.monotonic()
             self._measures.load_failures.inc()
@@ -101,6 +102,8 @@ class Follower:
             if self.model is None:
                 self._take_remembered()
             return
+        with only_observing(self._measures, f"version {version} that works"):
+            self._source.remember(self._alias, fetched, model.example.list_length)
         self._improve(fetched)
 
     def _take_remembered(self) -> None:
@@ -116,7 +119,8 @@ class Follower:
 
     def _switch(self, model: LoadedModel) -> None:
         self.model, self.trouble = model, None
-        self._on_switch(model)
+        with only_observing(self._measures, f"the switch to version {model.version}"):
+            self._on_switch(model)
         gc.collect()  # or what is garbage now would be kept for ever
         gc.freeze()  # full collections need not look through all that MLflow and torch keep
         logger.info("%s is version %s in %s", self._alias, model.version, model.runner)
