@@ -18,8 +18,8 @@ from degre_pipeline.service.time_limited import TimeLimited
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS, FETCH_SECONDS = 30.0, 600.0
-"""How long MLflow may take to say which version it is, and to hand its files over."""
+FETCH_SECONDS = 600.0
+"""How long MLflow may take to hand a version's files over."""
 RETRY_SECONDS = 60.0
 """After so long a version that could not be loaded is tried again."""
 
@@ -49,10 +49,10 @@ class Follower:
         self.trouble: str | None = None
         self._source, self._alias, self._settings = source, alias, settings
         self._measures, self._on_switch = measures, on_switch
-        self._refused: tuple[str, float] = ("", 0.0)
+        self._refused: tuple[str, float, str] = ("", 0.0, "")
         self._stopped = threading.Event()
         self._thread = Repeating(f"follow-{alias}", self._step, measures)
-        self._look_up, self._fetch = TimeLimited(LOOK_SECONDS), TimeLimited(FETCH_SECONDS)
+        self._look_up, self._fetch = TimeLimited(settings.look_seconds), TimeLimited(FETCH_SECONDS)
 
     def start(self) -> None:
         """Begins to follow."""
@@ -85,8 +85,10 @@ class Follower:
         if self.model is not None and self.model.version == version:
             self.trouble = None
             return
-        refused, when = self._refused
-        if version != refused or time.monotonic() - when >= RETRY_SECONDS:
+        refused, when, why = self._refused
+        if version == refused and time.monotonic() - when < RETRY_SECONDS:
+            self._note(why)
+        else:
             self._take(version)
 
     def _take(self, version: str) -> None:
@@ -96,9 +98,10 @@ class Follower:
             model = load_quickly(fetched, self._settings.runner)
             self._switch(model)
         except Exception as error:
-            self._refused = version, time.monotonic()
+            why = f"version {version} was refused: {error}"
+            self._refused = version, time.monotonic(), why
             self._measures.load_failures.inc()
-            self._note(f"version {version} was refused: {error}")
+            self._note(why)
             if self.model is None:
                 self._take_remembered()
             return

@@ -13,31 +13,34 @@ class TimeLimited:
     """Calls functions that may hang, each in a thread of its own, and waits for so long only.
 
     Args:
-        seconds: How long a call waits. Until a function that took longer has ended, no other is called.
+        seconds: How long a call waits.
+        most_hanging: So many functions may go on after that. Others are called only once one has ended.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._running: Future[Any] | None = None
+    def __init__(self, seconds: float, most_hanging: int = 4) -> None:
+        self._seconds, self._most_hanging = seconds, most_hanging
+        self._hanging: list[Future[Any]] = []
 
     def call(self, function: Callable[[], T]) -> T:
         """Returns what a function returns, or raises what it raises.
 
-        Raises: TimeoutError: If it takes too long.
+        Raises: TimeoutError: If it takes too long, or if too many earlier ones still do.
         """
-        if self._running is not None and not self._running.done():
+        self._hanging = [one for one in self._hanging if not one.done()]
+        if len(self._hanging) >= self._most_hanging:
             raise TimeoutError(
-                f"an earlier call has no answer yet, after more than {self._seconds:g} seconds"
+                f"{len(self._hanging)} earlier calls have no answer yet, each after more than "
+                f"{self._seconds:g} seconds"
             )
-        running = self._running = Future()
+        running: Future[T] = Future()
         threading.Thread(target=_fill, args=(running, function), daemon=True).start()
         try:
-            found: T = running.result(self._seconds)
+            return running.result(self._seconds)
         except FutureTimeoutError:
             if running.done():
                 raise
+            self._hanging.append(running)
             raise TimeoutError(f"no answer after {self._seconds:g} seconds") from None
-        return found
 
 
 def _fill(future: "Future[Any]", function: Callable[[], Any]) -> None:
