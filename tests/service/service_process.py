@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,21 @@ class Client:
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
+SERVICE = ("-m", "degre_pipeline.service")
+
+
 @contextmanager
-def service(tracking_uri: str, folder: Path, *options: str, token: str | None = None) -> Iterator[Client]:
+def service(
+    tracking_uri: str,
+    folder: Path,
+    *options: str,
+    token: str | None = None,
+    program: Sequence[str] = SERVICE,
+) -> Iterator[Client]:
     """A running service that has answered once; its log is `folder/service.log`."""
     port = free_port()
     command = [
-        *("-m", "degre_pipeline.service", "--port", str(port), "--tracking-uri", tracking_uri),
+        *(*program, "--port", str(port), "--tracking-uri", tracking_uri),
         *("--model-name", NAME, "--poll-seconds", "0.2", "--cache-folder", str(folder / "cache"), *options),
     ]
     environment = {} if token is None else {"DEGRE_SERVICE_TOKEN": token}

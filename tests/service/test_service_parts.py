@@ -26,7 +26,8 @@ from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.reranking import Answered, Reranking
 from degre_pipeline.service.running_parts import Service
 from degre_pipeline.service.settings import ServiceSettings
-from degre_pipeline.service.threads import Repeating, TimeLimited
+from degre_pipeline.service.threads import Repeating
+from degre_pipeline.service.time_limited import TimeLimited
 from degre_pipeline.serving.request_schema import Request, RequestSchema, without_ranking_score
 from degre_pipeline.serving.reranking_model import RankedList
 from degre_pipeline.serving.served_files import FILES
@@ -182,7 +183,7 @@ def test_a_step_that_fails_is_counted_and_the_next_one_follows():
 
 def test_a_function_that_hangs_is_waited_for_once():
     may_go_on, calls = threading.Event(), []
-    limited = TimeLimited(0.05)
+    limited = TimeLimited(0.05, most_hanging=1)
 
     def hang():
         calls.append("hang")
@@ -191,7 +192,7 @@ def test_a_function_that_hangs_is_waited_for_once():
 
     with pytest.raises(TimeoutError, match=r"no answer after 0\.05 seconds"):
         limited.call(hang)
-    with pytest.raises(TimeoutError, match="an earlier call has no answer yet"):
+    with pytest.raises(TimeoutError, match="1 earlier calls have no answer yet"):
         limited.call(hang)
     may_go_on.set()
     limited = TimeLimited(5.0)
@@ -199,6 +200,18 @@ def test_a_function_that_hangs_is_waited_for_once():
     with pytest.raises(ZeroDivisionError):
         limited.call(lambda: 1 // 0)
     assert calls == ["hang"]
+
+
+def test_functions_that_hang_keep_no_later_one_from_being_called():
+    never, limited = threading.Event(), TimeLimited(0.05, most_hanging=2)
+    for hanging in (1, 2):
+        with pytest.raises(TimeoutError, match=r"no answer after 0\.05 seconds"):
+            limited.call(never.wait)
+        if hanging < 2:
+            assert limited.call(lambda: 3) == 3
+    with pytest.raises(TimeoutError, match="2 earlier calls have no answer yet"):
+        limited.call(lambda: 3)
+    never.set()
 
 
 def test_no_address_tells_its_password():

@@ -14,6 +14,7 @@ from degre_pipeline import __version__
 from degre_pipeline.service.bodies import check_token, read_body
 from degre_pipeline.service.document import openapi_document
 from degre_pipeline.service.document_page import document_page
+from degre_pipeline.service.fair_queue import FaultyThreadError
 from degre_pipeline.service.loop_lag import watch_loop
 from degre_pipeline.service.reranking import Answered, Outcome
 from degre_pipeline.service.running_parts import Service
@@ -25,6 +26,7 @@ PROBLEMS = {
     408: "The body came too slowly",
     413: "The body is too large",
     422: "The body is not what is allowed; the answer says where",
+    503: "The thread that checks requests has ended or fails",
 }
 
 
@@ -80,6 +82,8 @@ def _add_rerank(app: FastAPI, service: Service, token: str | None) -> None:
             answered = await service.reranking.answer(body, started)
         except ValueError as error:
             raise HTTPException(422, str(error)[:MESSAGE_LENGTH]) from None
+        except FaultyThreadError:
+            raise HTTPException(503, "the thread that checks requests has ended or fails") from None
         content = orjson.dumps(_as_answer(answered))
         seconds.observe(time.monotonic() - started)
         ok.inc()

@@ -1,7 +1,6 @@
 """Decodes what waits together, in one thread beside the one that talks to clients."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from itertools import groupby
 from degre_pipeline.service.fair_queue import FairQueue, fail, resolve
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
-
-logger = logging.getLogger(__name__)
 
 MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 512
 """Requests and, padded to the longest, candidates decoded together; more would keep those behind waiting."""
@@ -84,7 +82,7 @@ class Batcher:
         model, requests = jobs[0].model, [job.request for job in jobs]
         try:
             ranked = model.reranker.rank_checked(requests)
-        except Exception as error:
+        except BaseException as error:  # whoever waits must hear of it
             if len(jobs) > 1:
                 for job in jobs:
                     self._answer([job])
@@ -95,13 +93,10 @@ class Batcher:
         self._note(model, requests, ranked)
 
     def _note(self, model: LoadedModel, requests: Sequence[Request], ranked: Sequence[RankedList]) -> None:
-        """Lets the batch be observed; the answers have gone, and no fault of an observer ends the thread."""
-        try:
+        """Lets the batch be observed; the answers have gone."""
+        with only_observing(self._measures, f"a batch of version {model.version}"):
             self._measures.batches.observe(len(requests))
             self._observe(model, requests, ranked)
-        except Exception:
-            self._measures.failed_steps.labels("observe").inc()
-            logger.exception("a batch of version %s could not be observed", model.version)
 
 
 def _fits(taken: Sequence[Job], job: Job) -> bool:

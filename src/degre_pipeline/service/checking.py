@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.schema import Refused, check_sizes, parse_body
 from degre_pipeline.serving.program import MOST_CANDIDATES
 from degre_pipeline.serving.request_schema import Request
@@ -100,7 +101,8 @@ class Checker:
         except ValueError as error:
             return Checked(Refused(request.request_id, str(error)))
         if model is not None:
-            self._count_unknown(request, model)
+            with only_observing(self._measures, "an unknown key"):
+                self._count_unknown(request, model)
         return Checked(_named(request))
 
     def _scored(self, requests: Sequence[Request], model: LoadedModel) -> Sequence[Request]:

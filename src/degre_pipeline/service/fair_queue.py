@@ -34,6 +34,13 @@ class FairQueue(Generic[T]):
             self._closed = True
             self._changed.notify()
 
+    def clear(self) -> list[T]:
+        """Takes everything that waits."""
+        with self._changed:
+            left = [item for items in self._calls.values() for item in items]
+            self._calls.clear()
+        return left
+
     def take(self, fits: Callable[[Sequence[T], T], bool]) -> list[T]:
         """Waits for items and returns the first of each call in turn, as long as the next one fits.
 
@@ -52,6 +59,10 @@ class FairQueue(Generic[T]):
                 if items:
                     self._calls[call] = items  # behind the others
         return taken
+
+
+class FaultyThreadError(RuntimeError):
+    """What was asked for is not computed, because the thread for it has ended or fails."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class FairThread:
 
     def __init__(self, name: str, measures: Measures) -> None:
         self._waiting: FairQueue[Task] = FairQueue()
-        self.thread = Repeating(name, self._step, measures)
+        self.thread = Repeating(name, self._step, measures, self._refuse_waiting)
 
     def start(self) -> None:
         """Begins to compute."""
@@ -89,10 +100,15 @@ class FairThread:
         return [self.thread]
 
     async def run(self, call: object, function: Callable[[], T]) -> T:
-        """Returns what a function returns, or raises what it raises; it is called if somebody still waits."""
+        """Returns what a function returns, or raises what it raises; it is called if somebody still waits.
+
+        Raises: FaultyThreadError: If the thread has ended, or fails before it comes to the function.
+        """
         loop = asyncio.get_running_loop()
         task = Task(function, loop.create_future(), loop)
         self._waiting.put(call, [task])
+        if self.thread.has_ended:
+            self._refuse_waiting()
         found: T = await task.answer
         return found
 
@@ -103,11 +119,17 @@ class FairThread:
                 continue
             try:
                 found = task.function()
-            except Exception as error:
+            except BaseException as error:  # whoever waits must hear of it
                 task.loop.call_soon_threadsafe(fail, task.answer, error)
             else:
                 task.loop.call_soon_threadsafe(resolve, task.answer, found)
         return bool(tasks)
+
+    def _refuse_waiting(self) -> None:
+        """Tells those that wait that their turn will not come."""
+        for task in self._waiting.clear():
+            error = FaultyThreadError(f"thread {self.thread.name!r} has ended or fails")
+            task.loop.call_soon_threadsafe(fail, task.answer, error)
 
 
 def resolve(future: "asyncio.Future[Any]", found: Any) -> None:
@@ -116,7 +138,7 @@ def resolve(future: "asyncio.Future[Any]", found: Any) -> None:
         future.set_result(found)
 
 
-def fail(future: "asyncio.Future[Any]", error: Exception) -> None:
-    """Gives a future its error, unless nobody waits any more."""
+def fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    """Gives a future its error, unless nobody waits any more; what is no Exception would end the process."""
     if not future.done():
-        future.set_exception(error)
+        future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))

@@ -10,14 +10,16 @@ from functools import partial
 from degre_pipeline.service.loading import LoadedModel, load_quickly, load_with
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.model_source import FetchedModel, ModelSource, says_there_is_none
+from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.redaction import without_secrets
 from degre_pipeline.service.settings import ServiceSettings
-from degre_pipeline.service.threads import Repeating, TimeLimited
+from degre_pipeline.service.threads import Repeating
+from degre_pipeline.service.time_limited import TimeLimited
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS, FETCH_SECONDS = 30.0, 600.0
-"""How long MLflow may take to say which version it is, and to hand its files over."""
+FETCH_SECONDS = 600.0
+"""How long MLflow may take to hand a version's files over."""
 RETRY_SECONDS = 60.0
 """After so long a version that could not be loaded is tried again."""
 
@@ -47,10 +49,10 @@ class Follower:
         self.trouble: str | None = None
         self._source, self._alias, self._settings = source, alias, settings
         self._measures, self._on_switch = measures, on_switch
-        self._refused: tuple[str, float] = ("", 0.0)
+        self._refused: tuple[str, float, str] = ("", 0.0, "")
         self._stopped = threading.Event()
         self._thread = Repeating(f"follow-{alias}", self._step, measures)
-        self._look_up, self._fetch = TimeLimited(LOOK_SECONDS), TimeLimited(FETCH_SECONDS)
+        self._look_up, self._fetch = TimeLimited(settings.look_seconds), TimeLimited(FETCH_SECONDS)
 
     def start(self) -> None:
         """Begins to follow."""
@@ -83,8 +85,10 @@ class Follower:
         if self.model is not None and self.model.version == version:
             self.trouble = None
             return
-        refused, when = self._refused
-        if version != refused or time.monotonic() - when >= RETRY_SECONDS:
+        refused, when, why = self._refused
+        if version == refused and time.monotonic() - when < RETRY_SECONDS:
+            self._note(why)
+        else:
             self._take(version)
 
     def _take(self, version: str) -> None:
@@ -93,14 +97,16 @@ class Follower:
             fetched = self._fetch.call(partial(self._source.fetch, version))
             model = load_quickly(fetched, self._settings.runner)
             self._switch(model)
-            self._source.remember(self._alias, fetched, model.example.list_length)
         except Exception as error:
-            self._refused = version, time.monotonic()
+            why = f"version {version} was refused: {error}"
+            self._refused = version, time.monotonic(), why
             self._measures.load_failures.inc()
-            self._note(f"version {version} was refused: {error}")
+            self._note(why)
             if self.model is None:
                 self._take_remembered()
             return
+        with only_observing(self._measures, f"version {version} that works"):
+            self._source.remember(self._alias, fetched, model.example.list_length)
         self._improve(fetched)
 
     def _take_remembered(self) -> None:
@@ -116,7 +122,8 @@ class Follower:
 
     def _switch(self, model: LoadedModel) -> None:
         self.model, self.trouble = model, None
-        self._on_switch(model)
+        with only_observing(self._measures, f"the switch to version {model.version}"):
+            self._on_switch(model)
         gc.collect()  # or what is garbage now would be kept for ever
         gc.freeze()  # full collections need not look through all that MLflow and torch keep
         logger.info("%s is version %s in %s", self._alias, model.version, model.runner)

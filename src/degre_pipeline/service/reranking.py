@@ -15,6 +15,7 @@ from degre_pipeline.service.fallback import fallback_list
 from degre_pipeline.service.follower import Follower
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
+from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.prediction_log import PredictionLog
 from degre_pipeline.service.schema import FallbackReason, Refused
 from degre_pipeline.service.shadow import Shadow
@@ -97,7 +98,8 @@ class Reranking:
         if len(refused) == len(outcomes):
             raise ValueError(refused[0])
         version = None if model is None else model.version
-        self._count(version, outcomes)
+        with only_observing(self._measures, f"an answer of version {version}"):
+            self._count(version, outcomes)
         return Answered(version, outcomes)
 
     async def _later(
@@ -138,7 +140,8 @@ class Reranking:
         error = future.exception()
         if error is None:
             if self._shadow is not None and isinstance(checked.request, Request):
-                self._shadow.sample([checked.request], [future.result()])
+                with only_observing(self._measures, "an answer for the shadow"):
+                    self._shadow.sample([checked.request], [future.result()])
             return Outcome(future.result())
         logger.error("version %s failed; a fallback is the answer", model.version, exc_info=error)
         return _without_the_model(checked, length, "error")

@@ -89,9 +89,11 @@ class Service:
 
         What went wrong in detail is for those who may ask `/version`.
         """
-        ended = [thread.name for part in self._parts for thread in part.threads if thread.has_ended]
-        if ended:
+        threads = [thread for part in self._parts for thread in part.threads]
+        if ended := [thread.name for thread in threads if thread.has_ended]:
             return f"a thread has ended, and a restart is needed: {', '.join(ended)}"
+        if failing := [thread.name for thread in threads if thread.fails]:
+            return f"a thread fails again and again: {', '.join(failing)}"
         return "no model is loaded yet" if self.champion.model is None else None
 
 

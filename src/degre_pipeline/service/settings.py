@@ -36,6 +36,7 @@ class ServiceSettings(BaseSettings):
     model_name: str = Field("degre_reranker", description="The registered model")
     alias: str = Field("champion", description="The alias that is followed")
     poll_seconds: float = Field(10.0, gt=0, description="How often the alias is looked up")
+    look_seconds: float = Field(30.0, gt=0, description="How long a look-up may take")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     token: SecretStr | None = Field(

@@ -1,20 +1,18 @@
-"""Threads of the service that no fault of a single step can end."""
+"""Threads of the service that no fault of a single step can end, and that tell when they work no more."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeVar
 
 from degre_pipeline.service.measures import Measures
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-PAUSE_SECONDS = 0.05
-"""After a step that failed, so that one that always fails leaves the others some time."""
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+"""After a step that failed, longer each time, so that one that always fails leaves the others some time."""
+FAILURES_TOLD = 4
+"""After so many failed steps in a row the thread is called a failing one."""
 
 
 class Repeating:
@@ -24,12 +22,19 @@ class Repeating:
         name: Of the thread.
         step: Returns whether to go on.
         measures: Where failures are counted.
+        at_fault: Called in the thread when a step has failed, and when none will follow any more.
     """
 
-    def __init__(self, name: str, step: Callable[[], bool], measures: Measures) -> None:
-        self.name, self._step, self._measures = name, step, measures
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], bool],
+        measures: Measures,
+        at_fault: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name, self._step, self._measures, self._at_fault = name, step, measures, at_fault
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._started = False
+        self._started, self._over, self._failures = False, False, 0
 
     def start(self) -> None:
         """Begins."""
@@ -43,56 +48,33 @@ class Repeating:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was started and runs no more."""
-        return self._started and not self._thread.is_alive()
+        """Whether no step will follow any more, although it was started."""
+        return self._over or (self._started and not self._thread.is_alive())
+
+    @property
+    def fails(self) -> bool:
+        """Whether its last steps have all failed."""
+        return self._failures >= FAILURES_TOLD
 
     def _run(self) -> None:
-        while self._goes_on():
-            pass
+        try:
+            while self._goes_on():
+                pass
+        except BaseException:
+            logger.critical("thread %s has ended; the service needs a restart", self.name, exc_info=True)
+        finally:
+            self._over = True
+            self._at_fault()
 
     def _goes_on(self) -> bool:
         try:
-            return self._step()
-        except Exception:
+            goes_on = self._step()
+        except BaseException:  # a library's panic is no Exception
+            self._failures += 1
             self._measures.failed_steps.labels(self.name).inc()
             logger.exception("a step of thread %s failed; the next one follows", self.name)
-            time.sleep(PAUSE_SECONDS)
+            self._at_fault()
+            time.sleep(min(PAUSE_SECONDS * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE_SECONDS))
             return True
-
-
-class TimeLimited:
-    """Calls functions that may hang, each in a thread of its own, and waits for so long only.
-
-    Args:
-        seconds: How long a call waits. Until a function that took longer has ended, no other is called.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._running: Future[Any] | None = None
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Returns what a function returns, or raises what it raises.
-
-        Raises: TimeoutError: If it takes too long.
-        """
-        if self._running is not None and not self._running.done():
-            raise TimeoutError(
-                f"an earlier call has no answer yet, after more than {self._seconds:g} seconds"
-            )
-        running = self._running = Future()
-        threading.Thread(target=_fill, args=(running, function), daemon=True).start()
-        try:
-            found: T = running.result(self._seconds)
-        except FutureTimeoutError:
-            if running.done():
-                raise
-            raise TimeoutError(f"no answer after {self._seconds:g} seconds") from None
-        return found
-
-
-def _fill(future: "Future[Any]", function: Callable[[], Any]) -> None:
-    try:
-        future.set_result(function())
-    except BaseException as error:
-        future.set_exception(error)
+        self._failures = 0
+        return goes_on

@@ -17,8 +17,8 @@ _ENTRY = re.compile(
     r"|models/model\.json|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder"
     r"|\.data/(version|serialization_id)"
 )
-MOST_JSON_BYTES = 64 * 2**20
-"""Of the graph, which takes one or two million bytes, and of each list of weights."""
+MOST_JSON_BYTES = 16 * 2**20
+"""Of the graph, which takes a million bytes for six slots, and of each list of weights."""
 _NUMBER = r"Symbol\('s\d+', positive=True, integer=True\)|Integer\(-?\d+\)"
 _EXPRESSION = re.compile(rf"({_NUMBER}|Mul\(|Add\(|Min\(|Max\(|, |\))+")
 _OPERATION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.mul")  # mul: of sizes

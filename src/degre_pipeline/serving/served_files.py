@@ -16,19 +16,27 @@ RANKING_FILES = (RANKING_PROGRAM, RANKING_FEATURE_SPACE)
 """Both there, in a model that scores candidates itself, or neither."""
 MOST_BYTES = {
     PROGRAM: 4 * 2**30,
-    FEATURE_SPACE: 2**30,
-    EXAMPLE: 64 * 2**20,
+    FEATURE_SPACE: 128 * 2**20,
+    EXAMPLE: 16 * 2**20,
     RANKING_PROGRAM: 4 * 2**30,
-    RANKING_FEATURE_SPACE: 2**30,
+    RANKING_FEATURE_SPACE: 128 * 2**20,
 }
-"""Largest file of each name that is read: weights, vocabularies, a few requests."""
+"""Largest file of each name: weights, some seven million values of vocabularies, a few requests.
+
+JSON takes up to 25 times as much memory as it has bytes.
+"""
 DIGESTS_TAG = "degre.sha256"
 """Tag of the logged model, which MLflow keeps in its database and not beside the files."""
 
 
 def digests_of(folder: Path) -> str:
-    """Returns the SHA-256 of every served file, as the text of the tag."""
+    """Returns the SHA-256 of every served file, as the text of the tag.
+
+    Raises: ValueError: If one is too large to be served.
+    """
     names = [*FILES, *(name for name in RANKING_FILES if (folder / name).is_file())]
+    for name in names:
+        check_size(name, (folder / name).stat().st_size)
     return json.dumps({name: _digest(folder / name) for name in names}, sort_keys=True)
 
 
@@ -53,11 +61,18 @@ def check_digests(folder: Path, tags: Mapping[str, str]) -> str:
     Raises: ValueError: Naming the first file that is missing or differs, or the tag that is missing.
     """
     for name in files_of(tags):
-        _check_size(folder / name)
-        found = _digest(folder / name) if (folder / name).is_file() else "missing"
+        is_there = (folder / name).is_file()
+        check_size(name, (folder / name).stat().st_size if is_there else 0)
+        found = _digest(folder / name) if is_there else "missing"
         if found != _expected(tags)[name]:
             raise ValueError(f"{name} is {found}; allowed: {_expected(tags)[name]}, as registered")
     return hashlib.sha256(tags[DIGESTS_TAG].encode()).hexdigest()[:16]
+
+
+def check_size(name: str, size: int) -> None:
+    """Raises ValueError for a served file of so many bytes if that is more than is read."""
+    if size > MOST_BYTES[name]:
+        raise ValueError(f"{name} has {size:,} bytes; allowed: {MOST_BYTES[name]:,}")
 
 
 def _expected(tags: Mapping[str, str]) -> dict[str, Any]:
@@ -65,13 +80,6 @@ def _expected(tags: Mapping[str, str]) -> dict[str, Any]:
         raise ValueError(f"the logged model has no tag {DIGESTS_TAG!r}, so its files cannot be checked")
     expected: dict[str, Any] = json.loads(tags[DIGESTS_TAG])
     return expected
-
-
-def _check_size(file: Path) -> None:
-    """Raises ValueError for a file that is too large to be read."""
-    size = file.stat().st_size if file.is_file() else 0
-    if size > MOST_BYTES[file.name]:
-        raise ValueError(f"{file.name} has {size:,} bytes; allowed: {MOST_BYTES[file.name]:,}")
 
 
 def _digest(file: Path) -> str:

@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities import LoggedModel
 
 from degre_pipeline.reranker.features import FeatureSpace
@@ -16,6 +16,7 @@ from degre_pipeline.serving.served_files import (
     FEATURE_SPACE,
     RANKING_FILES,
     check_digests,
+    check_size,
     files_of,
 )
 from degre_pipeline.serving.stored_example import StoredExample
@@ -54,11 +55,15 @@ def fetch_files(logged: LoggedModel, tracking_uri: str, folder: Path) -> str:
     """Downloads the served files of a logged model into a folder and checks them.
 
     Returns: A short name of their content.
-    Raises: ValueError: If a file is not the one that was registered.
+    Raises: ValueError: If a file is not the one that was registered; before it comes if it is too large.
     """
-    for name in files_of(logged.tags):
-        uri = f"{logged.artifact_location}/artifacts/{name}"
-        download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
+    names, place = files_of(logged.tags), f"{logged.artifact_location}/artifacts"
+    for file in list_artifacts(artifact_uri=place, tracking_uri=tracking_uri):
+        name = PurePosixPath(file.path).name
+        if name in names:
+            check_size(name, file.file_size or 0)
+    for name in names:
+        download_artifacts(artifact_uri=f"{place}/{name}", dst_path=str(folder), tracking_uri=tracking_uri)
     return check_digests(folder, logged.tags)
 
 
