@@ -22,6 +22,7 @@ from degre_pipeline.serving.served_model import logged_model
 from degre_pipeline.serving.signature import as_record
 
 Answer = tuple[int, dict[str, Any]]
+PAUSE_SECONDS = 0.01
 NOT_ANSWERED = (OSError, http.client.HTTPException)
 
 
@@ -112,7 +113,7 @@ class Service:
 
 
 class Callers:
-    """Clients that ask the service without a pause, and check every answer against what its version says."""
+    """Clients that ask the service again and again, and check every answer against what its version says."""
 
     def __init__(self, versions: Versions, port: int, draw: random.Random, clients: int = 2) -> None:
         self._versions, self._port = versions, port
@@ -134,7 +135,7 @@ class Callers:
             thread.join()
 
     def _ask(self, draw: random.Random) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.wait(PAUSE_SECONDS):
             number = draw.randrange(len(self._versions.bodies))
             try:
                 status, answer = Client(self._port).rerank(self._versions.bodies[number])

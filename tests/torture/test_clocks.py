@@ -11,7 +11,7 @@ import pytest
 from clocks import jumping_clock
 from tortured_runs import DAY, Finished, check_equal, check_registry, started
 
-RUNS = 3
+RUNS = 2
 
 
 @pytest.mark.parametrize("number", range(RUNS))
