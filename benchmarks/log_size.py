@@ -22,7 +22,6 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from torch import Tensor
 
-from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
 from degre_pipeline.pipelines.list_building.lists import join_lists
 from degre_pipeline.reranker.batching import Requests, gather_candidates
@@ -35,6 +34,7 @@ from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import exposed_list_loss
 from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.reranker.support import ranking_order
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop import ShopConfig

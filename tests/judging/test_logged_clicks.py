@@ -12,8 +12,9 @@ from degre_pipeline.judging.logged_clicks import (
     logged_click_rows,
     logged_requests,
 )
-from degre_pipeline.judging.subjects import one_random_list, ranking_order
+from degre_pipeline.judging.subjects import one_random_list
 from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.reranker.support import ranking_order
 
 CONFIG = EvaluationConfig(bootstrap_samples=40, device="cpu")
 

@@ -10,6 +10,7 @@ from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import Decoding
 from degre_pipeline.reranker.strategies import build_search
+from degre_pipeline.reranker.support import ranking_order
 from degre_pipeline.reranker.valuation import random_lists_of
 
 SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
@@ -37,13 +38,6 @@ def lists_of_subjects(
     device = next(generator.parameters()).device
     batches = [batch.to(device) for batch in requests.batches(config.batch_size)]
     return {name: torch.cat([decide[name](batch).cpu() for batch in batches]) for name in SUBJECTS}
-
-
-def ranking_order(requests: Requests) -> Tensor:
-    """Returns the L candidates with the highest ranking score, ties by index, [b, L]."""
-    score = requests.scores.masked_fill(~requests.mask, float("-inf"))
-    order = score.argsort(dim=1, descending=True, stable=True)[:, : requests.list_length]
-    return order.masked_fill(~requests.mask.gather(1, order), -1)
 
 
 def one_random_list(requests: Requests, seed: int) -> Tensor:

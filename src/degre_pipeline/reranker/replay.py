@@ -7,7 +7,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap_ratio
-from degre_pipeline.reranker.support import placements, score_ranks, shown_ranks
+from degre_pipeline.reranker.support import by_score, placements, score_ranks, shown_ranks
 
 LEAST_PROPENSITY = 0.02
 """A click counts at most fifty times."""
@@ -188,8 +188,7 @@ def rate_order(codes: Tensor, requests: Requests, learned: Tensor, log: Requests
     clicked = torch.bincount(shown, weights=log.clicks[log.exposed_mask].double(), minlength=size)
     mean = clicked.sum() / count.sum()
     rate = (clicked + _PRIOR * mean) / (count + _PRIOR)
-    ranks = score_ranks(requests)
-    by_rank = ranks.argsort(dim=1)
+    by_rank = by_score(requests)
     value = rate[codes.long()].masked_fill(~requests.mask, -1.0).gather(1, by_rank)
     order = by_rank.gather(1, value.argsort(dim=1, descending=True, stable=True))[:, : requests.list_length]
     return order.masked_fill(~requests.mask.gather(1, order), -1)

@@ -15,10 +15,21 @@ RARE = 0.1
 """A rank counts as seen in a slot where it gets there a tenth as often as in random lists, or in part."""
 
 
+def by_score(requests: Requests) -> Tensor:
+    """Returns the candidates by ranking score, the highest first, ties by index, padding last, [b, n]."""
+    score = requests.scores.masked_fill(~requests.mask, float("-inf"))
+    return score.argsort(dim=1, descending=True, stable=True)
+
+
+def ranking_order(requests: Requests) -> Tensor:
+    """Returns the L candidates with the highest ranking score, ties by index, [b, L]; -1 where none is."""
+    order = by_score(requests)[:, : requests.list_length]
+    return order.masked_fill(~requests.mask.gather(1, order), -1)
+
+
 def score_ranks(requests: Requests) -> Tensor:
     """Returns the place of every candidate by its ranking score, from 0, ties by index, [b, n]."""
-    score = requests.scores.masked_fill(~requests.mask, float("-inf"))
-    return score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return by_score(requests).argsort(dim=1)
 
 
 def shown_ranks(requests: Requests) -> Tensor:

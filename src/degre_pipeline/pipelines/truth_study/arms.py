@@ -8,7 +8,6 @@ from torch import Tensor
 
 from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, Values, prefix_values
-from degre_pipeline.judging.subjects import ranking_order
 from degre_pipeline.pipelines.truth_study.settings import Recipe, digest
 from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.checkpoints import Checkpoints
@@ -22,6 +21,7 @@ from degre_pipeline.reranker.models.builders import restore_decoding, restore_ev
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.objectives import MinedRequests
 from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.support import ranking_order
 from degre_pipeline.reranker.training import choose_device
 
 Lists = dict[str, Tensor]
