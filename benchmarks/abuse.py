@@ -18,7 +18,7 @@ from benchmarks.service import Answers, as_http, load, metric, registry, running
 from benchmarks.timing import Figure, Figures, ratios
 from degre_pipeline.serving.signature import as_record
 
-RATE, SECONDS = 100, 10
+RATE, SECONDS = 100, 8
 ALONE = "alone"
 MEBIBYTE = 2**20
 HEADER_PIECE, HEADER_PAUSE_SECONDS = b"a" * 65_536, 0.01
