@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import decode, exact, growth, mining, orchestration, picture, service, training
+from benchmarks import abuse, decode, exact, growth, mining, orchestration, picture, service, training
 from benchmarks.timing import Figures
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -23,9 +23,10 @@ GROUPS: Mapping[str, Callable[[int], Figures]] = {
     "service": service.measure,
     "soak": service.soak,
     "switch": service.switch,
+    "abuse": abuse.measure,
     "day": orchestration.measure,
 }
-ONLY_BY_NAME = ("service", "soak", "switch", "day")
+ONLY_BY_NAME = ("service", "soak", "switch", "abuse", "day")
 """Groups that need the `serving` extra, or Airflow, and many minutes."""
 
 

@@ -64,9 +64,9 @@ class Answers:
 
 def measure(repeats: int) -> Figures:
     """Returns decode by runner, latency at 300 requests a second, and throughput at p99 <= 15 ms."""
-    with tempfile.TemporaryDirectory() as folder, _registry(Path(folder)) as uri:
-        with _service(Path(folder), uri) as port:
-            steady = [_load(port, RATES[0]) for _ in range(repeats)]
+    with tempfile.TemporaryDirectory() as folder, registry(Path(folder)) as uri:
+        with running(Path(folder), uri) as port:
+            steady = [load(port, RATES[0]) for _ in range(repeats)]
             reached = [_highest_rate(port) for _ in range(repeats)]
         decode = {name: _decode_ms(Path(folder), repeats, name) for name in RUNNERS}
     figures = {f"service.decode_{name}_ms": Figure(samples, "ms") for name, samples in decode.items()}
@@ -84,13 +84,13 @@ def measure(repeats: int) -> Figures:
 def soak(repeats: int) -> Figures:
     """Returns the growth of memory over 100,000 requests after as many as fill the caches."""
     del repeats
-    with tempfile.TemporaryDirectory() as folder, _registry(Path(folder)) as uri:
+    with tempfile.TemporaryDirectory() as folder, registry(Path(folder)) as uri:
         log = ("--prediction-log", f"{folder}/predictions")
-        with _service(Path(folder), uri, *log) as port:
-            _load(port, RATES[0], seconds=30)
-            before = _metric(port, "process_resident_memory_bytes")
-            answers = _load(port, RATES[0], seconds=SOAK / RATES[0])
-            after = _metric(port, "process_resident_memory_bytes")
+        with running(Path(folder), uri, *log) as port:
+            load(port, RATES[0], seconds=30)
+            before = metric(port, "process_resident_memory_bytes")
+            answers = load(port, RATES[0], seconds=SOAK / RATES[0])
+            after = metric(port, "process_resident_memory_bytes")
     mebibyte = 2**20
     return {
         "soak.requests": Figure([len(answers.milliseconds)], "requests"),
@@ -106,12 +106,12 @@ def switch(repeats: int) -> Figures:
     del repeats
     with (
         tempfile.TemporaryDirectory() as folder,
-        _registry(Path(folder)) as uri,
-        _service(Path(folder), uri) as port,
+        registry(Path(folder)) as uri,
+        running(Path(folder), uri) as port,
         ThreadPoolExecutor(1) as clients,
     ):
         version = _register()
-        answers = clients.submit(_load, port, RATES[0], SWITCH_LOAD_SECONDS)
+        answers = clients.submit(load, port, RATES[0], SWITCH_LOAD_SECONDS)
         time.sleep(WARM_SECONDS + SECONDS)
         started = time.monotonic()
         mlflow.MlflowClient(uri).set_registered_model_alias(NAME, "champion", version)
@@ -130,11 +130,11 @@ def switch(repeats: int) -> Figures:
 
 def _serves(port: int, version: str) -> bool:
     return any(
-        _metric(port, f'degre_model_info{{runner="{runner}",version="{version}"}}') for runner in RUNNERS
+        metric(port, f'degre_model_info{{runner="{runner}",version="{version}"}}') for runner in RUNNERS
     )
 
 
-def _load(port: int, rate: float, seconds: float = SECONDS) -> Answers:
+def load(port: int, rate: float, seconds: float = SECONDS) -> Answers:
     """Sends requests at a steady rate from a process of its own."""
     return alone(send, port, rate, seconds)
 
@@ -143,7 +143,7 @@ def _highest_rate(port: int) -> float:
     """Returns the highest of the rates, tried upwards, that stays within the budget without a fallback."""
     reached = 0.0
     for rate in RATES:
-        answers = _load(port, rate)
+        answers = load(port, rate)
         if answers.p99() > BUDGET_MS or answers.fallbacks:
             break
         reached = len(answers.milliseconds) / answers.seconds
@@ -156,7 +156,7 @@ def send(port: int, rate: float, seconds: float) -> Answers:
 
 
 async def _send(port: int, rate: float, seconds: float) -> Answers:
-    bodies = [_http(json.dumps(as_record(request)).encode()) for request in some_requests(64)]
+    bodies = [as_http(json.dumps(as_record(request)).encode()) for request in some_requests(64)]
     start = time.perf_counter() + 0.2
     total = int((WARM_SECONDS + seconds) * rate)
     due = iter(range(total))
@@ -183,7 +183,8 @@ async def _send(port: int, rate: float, seconds: float) -> Answers:
     return Answers([one[1] for one in counted], sum(one[2] for one in counted), took)
 
 
-def _http(body: bytes) -> bytes:
+def as_http(body: bytes) -> bytes:
+    """Returns a call of `/rerank` as it goes over the wire."""
     head = f"POST /rerank HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -227,7 +228,7 @@ def _space() -> FeatureSpace:
 
 
 @contextlib.contextmanager
-def _registry(folder: Path) -> Iterator[str]:
+def registry(folder: Path) -> Iterator[str]:
     """A database of MLflow with one version of an untrained generator, the champion."""
     uri = sqlite_address(folder / "mlflow.db")
     mlflow.set_tracking_uri(uri)
@@ -247,7 +248,7 @@ def _register() -> str:
 
 
 @contextlib.contextmanager
-def _service(folder: Path, uri: str, *options: str) -> Iterator[int]:
+def running(folder: Path, uri: str, *options: str) -> Iterator[int]:
     """A running service whose fastest runner is there; gives its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -276,13 +277,14 @@ def _wait_for_the_compiled_library(started: subprocess.Popen[bytes], port: int, 
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end and started.poll() is None:
         with contextlib.suppress(OSError):
-            if _metric(port, 'degre_model_info{runner="aotinductor",version="1"}'):
+            if metric(port, 'degre_model_info{runner="aotinductor",version="1"}'):
                 return
         time.sleep(1)
     raise RuntimeError(f"the service ({started.poll()}) has no compiled library: {log.read_text()[-2000:]}")
 
 
-def _metric(port: int, name: str) -> float:
+def metric(port: int, name: str) -> float:
+    """Returns a metric of a running service; 0 where it does not appear."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} ")), 0.0)

@@ -128,7 +128,7 @@ def test_calls_have_their_turn_one_request_at_a_time():
     large = [f"large {place}" for place in range(64)]
     answers, batches = ask([0, large, 1, 2])
     assert len(answers) == 67
-    assert batches[:2] == [[0], ["large 0", 1, 2, *large[1:30]]]
+    assert batches[:2] == [[0], ["large 0", 1, 2, *large[1:30]]]  # without a candidate all fit together
     assert [len(batch) for batch in batches] == [1, 32, 32, 2]
 
 
@@ -139,7 +139,7 @@ def test_a_call_without_a_request_keeps_no_other_waiting():
 
 
 def test_long_requests_make_short_batches():
-    _, batches = ask([0, [*range(1, 20)]], candidates=[{}] * 128)
+    _, batches = ask([0, [*range(1, 20)]], candidates=[{}] * 32)
     assert [len(batch) for batch in batches] == [1, 4, 4, 4, 4, 3]
 
 
@@ -285,30 +285,12 @@ def checker(**limits) -> Checker:
     return Checker(Measures(), **{"most_requests": 64, "most_candidates": 8192, "strict": False, **limits})
 
 
-def test_a_large_body_is_checked_piece_by_piece():
-    one = {"candidates": [{"item_id": item, "ranking_score": 1.0} for item in range(100)]}
-    begun = checker().begin(json.dumps({"requests": [one] * 7}).encode(), Model())
-    assert len(begun.checked) == 2
-    assert [(chunk.first, len(chunk.requests)) for chunk in begun.waiting] == [(2, 2), (4, 2), (6, 1)]
-    assert all(item.scored is None and item.request.request_id for item in begun.waiting[0].unchecked())
-
-
-def test_a_bad_request_of_a_later_piece_is_named_by_its_place():
-    one = {"candidates": [{"item_id": item, "ranking_score": 1.0} for item in range(200)]}
-    bad = {"candidates": [{"item_id": 1}]}
-    checks = checker()
-    begun = checks.begin(json.dumps({"requests": [one, one, bad]}).encode(), None)
-    assert begun.checked[0].request.error == "request 0: there are 200 candidates; allowed: 1 to 128"
-    found = checks.check(begun.waiting[-1], Model())
-    assert found[-1].request.error.startswith("request 2, candidate 0: unknown keys [], missing keys")
-
-
 def test_a_ranking_model_that_fails_leaves_requests_as_they_came():
     def fails(requests):
         raise RuntimeError("nan")
 
     body = json.dumps({"candidates": [{"item_id": 1, "ranking_score": 1}]}).encode()
-    (only,) = checker().begin(body, Model(fails)).checked
+    (only,) = checker().read(body, Model(fails))
     assert only.scored is only.request
 
 
@@ -318,13 +300,13 @@ def answered(body: bytes, started: float, model: Model) -> Answered:
     reranking = Reranking(
         follower, checker(), measures, deadline_ms=200.0, first_list_length=None, log=None, shadow=None
     )
-    reranking.checks.start()
-    reranking.batcher.start()
+    for part in reranking.parts:
+        part.start()
     try:
         return asyncio.run(reranking.answer(body, started))
     finally:
-        reranking.checks.stop()
-        reranking.batcher.stop()
+        for part in reranking.parts:
+            part.stop()
 
 
 def test_waiting_for_its_turn_counts_towards_the_deadline_of_a_call():

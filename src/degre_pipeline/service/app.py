@@ -26,7 +26,7 @@ PROBLEMS = {
     408: "The body came too slowly",
     413: "The body is too large",
     422: "The body is not what is allowed; the answer says where",
-    503: "The thread that checks requests has ended or fails",
+    503: "What checks requests has ended or fails",
 }
 
 
@@ -82,8 +82,8 @@ def _add_rerank(app: FastAPI, service: Service, token: str | None) -> None:
             answered = await service.reranking.answer(body, started)
         except ValueError as error:
             raise HTTPException(422, str(error)[:MESSAGE_LENGTH]) from None
-        except FaultyThreadError:
-            raise HTTPException(503, "the thread that checks requests has ended or fails") from None
+        except FaultyThreadError as error:
+            raise HTTPException(503, str(error)) from None
         content = orjson.dumps(_as_answer(answered))
         seconds.observe(time.monotonic() - started)
         ok.inc()

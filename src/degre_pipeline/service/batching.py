@@ -1,4 +1,4 @@
-"""Decodes what waits together, in one thread beside the one that talks to clients."""
+"""Decodes what waits together, in a thread beside the one that talks to clients."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from degre_pipeline.service.threads import Repeating
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
 
-MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 512
+MOST_TOGETHER, MOST_CANDIDATES_TOGETHER = 32, 128
 """Requests and, padded to the longest, candidates decoded together; more would keep those behind waiting."""
 Observer = Callable[[LoadedModel, Sequence[Request], Sequence[RankedList]], None]
 
@@ -41,12 +41,13 @@ class Batcher:
     Args:
         measures: Where batch sizes are noted.
         observe: Called with every decoded batch, in the decoding thread; what it raises is logged.
+        name: Of the thread.
     """
 
-    def __init__(self, measures: Measures, observe: Observer) -> None:
+    def __init__(self, measures: Measures, observe: Observer, name: str = "decode") -> None:
         self._waiting: FairQueue[Job] = FairQueue()
         self._measures, self._observe = measures, observe
-        self._thread = Repeating("decode", self._step, measures)
+        self._thread = Repeating(name, self._step, measures)
 
     def start(self) -> None:
         """Begins to decode."""

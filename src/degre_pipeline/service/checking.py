@@ -1,4 +1,4 @@
-"""Reads and checks bodies, piece by piece, in a thread beside the one that talks to clients."""
+"""Checks small bodies, in a thread beside the one that talks to clients, and finishes what was checked."""
 
 import logging
 from collections.abc import Sequence
@@ -8,14 +8,13 @@ from uuid import uuid4
 from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.observing import only_observing
-from degre_pipeline.service.schema import Refused, check_sizes, parse_body
+from degre_pipeline.service.rules import Rules
+from degre_pipeline.service.schema import Refused
 from degre_pipeline.serving.program import MOST_CANDIDATES
 from degre_pipeline.serving.request_schema import Request
 
 logger = logging.getLogger(__name__)
 
-CANDIDATES_A_PIECE = 256
-"""About so many candidates are checked before another call has its turn."""
 MOST_NAMES = 50
 """Unknown keys of which the log tells by name."""
 
@@ -33,26 +32,6 @@ class Checked:
     scored: Request | None = None
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Neighbouring requests of a body, of which the first stands at a place."""
-
-    requests: Sequence[Request | Refused]
-    first: int
-
-    def unchecked(self) -> list[Checked]:
-        """Returns the requests as those of which only the form is known."""
-        return [Checked(_named(request)) for request in self.requests]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """The first requests of a body, checked, and those that wait."""
-
-    checked: Sequence[Checked]
-    waiting: Sequence[Chunk]
-
-
 class Checker:
     """Checks requests for a model.
 
@@ -68,42 +47,36 @@ class Checker:
         self._most_requests, self._most_candidates = most_requests, most_candidates
         self._told: set[tuple[str, str]] = set()
 
-    def begin(self, body: bytes, model: LoadedModel | None) -> Begun:
-        """Reads a body and checks its first requests.
+    def rules(self, model: LoadedModel | None) -> Rules:
+        """Returns what requests for a model, or for none, are checked against."""
+        return Rules(
+            schema=None if model is None else model.schema,
+            most_requests=self._most_requests,
+            most_candidates=self._most_candidates,
+            most_of_a_request=MOST_CANDIDATES if model is None else model.example.most_candidates,
+            strict=self._strict,
+        )
+
+    def read(self, body: bytes, model: LoadedModel | None) -> list[Checked]:
+        """Returns the requests of a body, checked.
 
         Raises: BadBodyError: If it is not of the form, or if its only request is not.
         """
-        requests = parse_body(body, self._most_requests, self._most_candidates)
-        first, *waiting = _chunks(requests)
-        return Begun(self.check(first, model), waiting)
+        rules = self.rules(model)
+        requests = [rules.check(request, place) for place, request in enumerate(rules.parse(body))]
+        return self.finish(requests, model)
 
-    def check(self, chunk: Chunk, model: LoadedModel | None) -> list[Checked]:
-        """Returns the requests, each checked for the model, or only for its size where there is none."""
-        checked = [
-            self._check(request, chunk.first + place, model) for place, request in enumerate(chunk.requests)
-        ]
+    def finish(self, requests: Sequence[Request | Refused], model: LoadedModel | None) -> list[Checked]:
+        """Returns checked requests with ids and, for a model that has its own, with scores."""
+        named = [_named(request) for request in requests]
         if model is None:
-            return checked
-        good = [one.request for one in checked if isinstance(one.request, Request)]
-        scored = iter(self._scored(good, model))
-        return [
-            replace(one, scored=next(scored)) if isinstance(one.request, Request) else one for one in checked
-        ]
-
-    def _check(self, request: Request | Refused, position: int, model: LoadedModel | None) -> Checked:
-        if isinstance(request, Refused):
-            return Checked(request)
-        most = model.example.most_candidates if model else MOST_CANDIDATES
-        try:
-            check_sizes(request, position, most)
-            if model is not None:
-                model.schema.check(request, position, strict=self._strict)
-        except ValueError as error:
-            return Checked(Refused(request.request_id, str(error)))
-        if model is not None:
-            with only_observing(self._measures, "an unknown key"):
+            return [Checked(request) for request in named]
+        good = [request for request in named if isinstance(request, Request)]
+        with only_observing(self._measures, "an unknown key"):
+            for request in good:
                 self._count_unknown(request, model)
-        return Checked(_named(request))
+        scored = iter(self._scored(good, model))
+        return [Checked(request, next(scored) if isinstance(request, Request) else None) for request in named]
 
     def _scored(self, requests: Sequence[Request], model: LoadedModel) -> Sequence[Request]:
         """Returns requests with a score; as they came if that fails, as decoding then will, too."""
@@ -125,21 +98,13 @@ class Checker:
                     )
 
 
+def unchecked(requests: Sequence[Request | Refused]) -> list[Checked]:
+    """Returns requests as those of which only the form is known."""
+    return [Checked(_named(request)) for request in requests]
+
+
 def _named(request: Request | Refused) -> Request | Refused:
     """Returns the request with an id, made up where none came."""
     if isinstance(request, Refused) or request.request_id is not None:
         return request
     return replace(request, request_id=uuid4().hex)
-
-
-def _chunks(requests: Sequence[Request | Refused]) -> list[Chunk]:
-    """Cuts requests into pieces of about equal work, in their order."""
-    chunks: list[Chunk] = []
-    start, candidates = 0, 0
-    for place, request in enumerate(requests):
-        size = len(request.candidates) if isinstance(request, Request) else 1
-        if place > start and candidates + size > CANDIDATES_A_PIECE:
-            chunks.append(Chunk(requests[start:place], start))
-            start, candidates = place, 0
-        candidates += size
-    return [*chunks, Chunk(requests[start:], start)]

@@ -1,6 +1,7 @@
 """Answers requests: by the model in time, else by the ranking score or in the incoming order."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from degre_pipeline.service.batching import Batcher
-from degre_pipeline.service.checking import Checked, Checker, Chunk
+from degre_pipeline.service.checking import Checked, Checker, unchecked
 from degre_pipeline.service.drift import ScoreDrift
 from degre_pipeline.service.fair_queue import FairThread
 from degre_pipeline.service.fallback import fallback_list
@@ -17,12 +18,19 @@ from degre_pipeline.service.loading import LoadedModel
 from degre_pipeline.service.measures import Measures
 from degre_pipeline.service.observing import only_observing
 from degre_pipeline.service.prediction_log import PredictionLog
+from degre_pipeline.service.reading import Piece, Reader
 from degre_pipeline.service.schema import FallbackReason, Refused
 from degre_pipeline.service.shadow import Shadow
 from degre_pipeline.serving.request_schema import Request
 from degre_pipeline.serving.reranking_model import RankedList
 
 logger = logging.getLogger(__name__)
+
+SMALL_BYTES = 16_384
+"""A body up to this size is read in the service itself, which takes a millisecond or two.
+
+The requests of larger ones are read by a process and decoded by a thread that small ones have no need of.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,14 @@ class Reranking:
         self._deadline, self._first_list_length = deadline_ms / 1000, first_list_length
         self._log, self._shadow = log, shadow
         self._drift: tuple[str, ScoreDrift] | None = None
-        self.checks = FairThread("check", measures)
+        self.checks, self.reader = FairThread("check", measures), Reader(measures)
         self.batcher = Batcher(measures, self._observe)
+        self.large_batcher = Batcher(measures, self._observe, "decode-large")
+
+    @property
+    def parts(self) -> "list[FairThread | Reader | Batcher]":
+        """What has threads of its own."""
+        return [self.checks, self.reader, self.batcher, self.large_batcher]
 
     async def answer(self, body: bytes, started: float) -> Answered:
         """Returns what became of the requests of a body; waiting counts towards the deadline.
@@ -88,12 +102,11 @@ class Reranking:
         Raises: ValueError: If the body is not of the form of `schema`, or if none of its requests is allowed.
         """
         call, model, expires = object(), self._champion.model, started + self._deadline
-        begun = await self.checks.run(call, partial(self._checker.begin, body, model))
-        chunks = await asyncio.gather(
-            self._outcomes(call, model, begun.checked, expires),
-            *(self._later(call, model, chunk, expires) for chunk in begun.waiting),
-        )
-        outcomes = [outcome for chunk in chunks for outcome in chunk]
+        if len(body) <= SMALL_BYTES:
+            checked = await self.checks.run(call, partial(self._checker.read, body, model))
+            outcomes = await self._outcomes(call, model, checked, expires, self.batcher)
+        else:
+            outcomes = await self._piece_by_piece(call, model, body, expires)
         refused = [outcome.error for outcome in outcomes if outcome.error is not None]
         if len(refused) == len(outcomes):
             raise ValueError(refused[0])
@@ -102,25 +115,43 @@ class Reranking:
             self._count(version, outcomes)
         return Answered(version, outcomes)
 
-    async def _later(
-        self, call: object, model: LoadedModel | None, chunk: Chunk, expires: float
+    async def _piece_by_piece(
+        self, call: object, model: LoadedModel | None, body: bytes, expires: float
     ) -> list[Outcome]:
-        """Returns the outcomes of requests that are still to be checked."""
-        check = self.checks.run(call, partial(self._checker.check, chunk, model))
-        try:
-            checked = await asyncio.wait_for(check, expires - time.monotonic())
-        except TimeoutError:
-            checked = chunk.unchecked()
-        return await self._outcomes(call, model, checked, expires)
+        """Returns what became of the requests of a large body; each piece goes on as soon as it is read."""
+        arrived: asyncio.Queue[Piece | None] = asyncio.Queue()
+        rules = self._checker.rules(model)
+        reading = asyncio.ensure_future(self.reader.read(call, body, rules, expires, arrived))
+        pieces = []
+        while (piece := await arrived.get()) is not None:
+            pieces.append(asyncio.ensure_future(self._outcomes_of(piece, call, model, expires)))
+        await reading
+        return [outcome for outcomes in await asyncio.gather(*pieces) for outcome in outcomes]
+
+    async def _outcomes_of(
+        self, piece: Piece, call: object, model: LoadedModel | None, expires: float
+    ) -> list[Outcome]:
+        """Returns the outcomes of a piece; what waits too long to be finished is answered unchecked."""
+        checked = unchecked(piece.requests)
+        if piece.is_checked:
+            finish = self.checks.run(call, partial(self._checker.finish, piece.requests, model))
+            with contextlib.suppress(TimeoutError):
+                checked = await asyncio.wait_for(finish, expires - time.monotonic())
+        return await self._outcomes(call, model, checked, expires, self.large_batcher)
 
     async def _outcomes(
-        self, call: object, model: LoadedModel | None, checked: Sequence[Checked], expires: float
+        self,
+        call: object,
+        model: LoadedModel | None,
+        checked: Sequence[Checked],
+        expires: float,
+        batcher: Batcher,
     ) -> list[Outcome]:
         if model is None:
             return [_without_the_model(one, self._first_list_length, "no_model") for one in checked]
         length = model.example.list_length
         scored = {place: one.scored for place, one in enumerate(checked) if one.scored is not None}
-        futures = self.batcher.rank(call, model, scored.values(), expires)
+        futures = batcher.rank(call, model, scored.values(), expires)
         if futures:
             await asyncio.wait(futures, timeout=max(0.0, expires - time.monotonic()))
         lists = dict(zip(scored, futures, strict=True))

@@ -70,8 +70,7 @@ class Service:
             log=self.log,
             shadow=self.shadow,
         )
-        ranking = self.reranking
-        parts: list[Part | None] = [self.champion, ranking.checks, ranking.batcher, self.shadow, self.log]
+        parts: list[Part | None] = [self.champion, *self.reranking.parts, self.shadow, self.log]
         self._parts = [part for part in parts if part is not None]
 
     def start(self) -> None:

@@ -12,7 +12,9 @@ logger = logging.getLogger(__name__)
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 """After a step that failed, longer each time, so that one that always fails leaves the others some time."""
 FAILURES_TOLD = 4
-"""After so many failed steps in a row the thread is called a failing one."""
+"""After so many failed steps in a row the thread is called a failing one,"""
+TOLD_SECONDS = 10.0
+"""for so long after the last one: a thread that waits for work again may have recovered."""
 
 
 class Repeating:
@@ -34,7 +36,8 @@ class Repeating:
     ) -> None:
         self.name, self._step, self._measures, self._at_fault = name, step, measures, at_fault
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._started, self._over, self._failures = False, False, 0
+        self._started, self._over = False, False
+        self._failures, self._failed_at = 0, 0.0
 
     def start(self) -> None:
         """Begins."""
@@ -53,8 +56,8 @@ class Repeating:
 
     @property
     def fails(self) -> bool:
-        """Whether its last steps have all failed."""
-        return self._failures >= FAILURES_TOLD
+        """Whether its last steps have all failed, not long ago."""
+        return self._failures >= FAILURES_TOLD and time.monotonic() - self._failed_at < TOLD_SECONDS
 
     def _run(self) -> None:
         try:
@@ -70,7 +73,7 @@ class Repeating:
         try:
             goes_on = self._step()
         except BaseException:  # a library's panic is no Exception
-            self._failures += 1
+            self._failures, self._failed_at = self._failures + 1, time.monotonic()
             self._measures.failed_steps.labels(self.name).inc()
             logger.exception("a step of thread %s failed; the next one follows", self.name)
             self._at_fault()
