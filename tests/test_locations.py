@@ -1,5 +1,6 @@
 """Projects in folders whose names mean something in addresses and patterns."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import mlflow
 import pytest
 
 import project_runs
-from degre_pipeline.locations import database_file, sqlite_address
+from degre_pipeline import locations
+from degre_pipeline.locations import database_file, sqlite_address, tracking_uri
 from degre_pipeline.promotion.command_line import find_place
 
 NAMES = ["plain", "a b", "feature%2Fx", "%41", "q?x=1", "h#x", "$HOME ${x}", "[a]", "ümlaut", "it's", "a&b;c"]
@@ -34,6 +36,19 @@ def test_mlflow_finds_the_database_of_a_folder_of_any_name(
 )
 def test_other_places_have_no_file(address: str) -> None:
     assert database_file(address) is None
+
+
+def test_an_environment_in_which_mlflow_cannot_open_a_database_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "feature%2Fx" / ".venv" / "mlflow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    found = importlib.util.spec_from_file_location("mlflow", package / "__init__.py")
+    monkeypatch.setattr(locations, "find_spec", lambda name: found if name == "mlflow" else None)
+    with pytest.raises(ValueError, match=r"MLflow is installed in '.*%2Fx.*'; allowed: .* a path without '%'"):
+        tracking_uri(None, None, tmp_path)
+    assert tracking_uri(None, "http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
 
 
 def test_a_project_in_a_folder_of_any_name(

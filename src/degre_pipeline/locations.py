@@ -1,10 +1,12 @@
 """Where the project's MLflow is."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 _ESCAPED = {"%": "%25", "?": "%3F"}
+_INTERPOLATED = "%"
 
 
 def tracking_uri(configured: str | None, of_environment: str | None, project: Path) -> str:
@@ -14,8 +16,22 @@ def tracking_uri(configured: str | None, of_environment: str | None, project: Pa
         configured: What mlflow.yml says; wins.
         of_environment: Value of MLFLOW_TRACKING_URI; comes next.
         project: The project's folder, absolute; its `mlflow.db` comes last.
+    Raises: ValueError: If that is a database and MLflow is installed where it cannot open one.
     """
-    return configured or of_environment or sqlite_address(project / "mlflow.db")
+    address = configured or of_environment or sqlite_address(project / "mlflow.db")
+    if database_file(address) is not None:
+        check_environment(_folder_of("mlflow"))
+    return address
+
+
+def check_environment(folder: Path) -> None:
+    """Raises ValueError if MLflow, installed in this folder, could not find the steps that make its tables."""
+    if _INTERPOLATED in str(folder):
+        raise ValueError(
+            f"MLflow is installed in {str(folder)!r}; allowed: an environment in a path without "
+            f"{_INTERPOLATED!r}, because MLflow takes it for a pattern; the project may stay where it is: "
+            "make run VENV=/a/path/of/its/own"
+        )
 
 
 def sqlite_address(database: Path) -> str:
@@ -35,6 +51,11 @@ def database_file(address: str) -> Path | None:
         return None
     file = make_url(address).database
     return Path(file) if file not in (None, "", ":memory:") else None
+
+
+def _folder_of(package: str) -> Path:
+    found = find_spec(package)
+    return Path(found.origin).parent if found is not None and found.origin else Path()
 
 
 if __name__ == "__main__":
