@@ -46,7 +46,9 @@ def test_an_environment_in_which_mlflow_cannot_open_a_database_is_named(
     (package / "__init__.py").touch()
     found = importlib.util.spec_from_file_location("mlflow", package / "__init__.py")
     monkeypatch.setattr(locations, "find_spec", lambda name: found if name == "mlflow" else None)
-    with pytest.raises(ValueError, match=r"MLflow is installed in '.*%2Fx.*'; allowed: .* a path without '%'"):
+    with pytest.raises(
+        ValueError, match=r"MLflow is installed in '.*%2Fx.*'; allowed: .* a path without '%'"
+    ):
         tracking_uri(None, None, tmp_path)
     assert tracking_uri(None, "http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
 

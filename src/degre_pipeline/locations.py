@@ -25,7 +25,7 @@ def tracking_uri(configured: str | None, of_environment: str | None, project: Pa
 
 
 def check_environment(folder: Path) -> None:
-    """Raises ValueError if MLflow, installed in this folder, could not find the steps that make its tables."""
+    """Raises ValueError if MLflow, installed in this folder, cannot find how to make its tables."""
     if _INTERPOLATED in str(folder):
         raise ValueError(
             f"MLflow is installed in {str(folder)!r}; allowed: an environment in a path without "

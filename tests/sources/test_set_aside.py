@@ -9,8 +9,9 @@ import pytest
 
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.sources.field_kinds import in_declared_form
+from degre_pipeline.sources.references import unknown_references
 from degre_pipeline.sources.request_log import RequestLog, conform
-from degre_pipeline.sources.set_aside import SpoiltLogError, conform_but_for_spoilt, unknown_references
+from degre_pipeline.sources.set_aside import SpoiltLogError, conform_but_for_spoilt
 
 REQUESTS = 10
 FIELDS = (Field("hour", "numeric", "context"), Field("price", "numeric", "item"))
@@ -248,6 +249,26 @@ def test_users_and_items_without_a_row_are_counted(tables: Tables) -> None:
     assert items.startswith(
         "10 of 30 rows of candidates name a item_id that table items lacks, for example 200"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "field"),
+    [("items", "item_id", FIELDS[1]), ("users", "user_id", Field("age", "numeric", "user"))],
+)
+def test_a_table_none_of_whose_rows_is_named_is_refused_where_its_fields_are_declared(
+    tables: Tables, name: str, key: str, field: Field
+) -> None:
+    other = tables[name].assign(**{key: 1000 + np.arange(len(tables[name])), "age": 1.0})
+    log = RequestLog(**{**tables, name: other})
+    with pytest.raises(
+        ValueError, match=rf"names no {key} of table '{name}': for example 1, .* has 1000; allowed"
+    ):
+        conform_but_for_spoilt(log, [field], 0.0)
+    assert len(conform_but_for_spoilt(log, FIELDS[:1], 0.0)[0].requests) == REQUESTS
+    nobody = replace(log, **{name: other.iloc[:0]})
+    assert len(conform_but_for_spoilt(nobody, [field], 0.0)[0].requests) == REQUESTS
+    one = replace(log, **{name: pd.concat([other, tables[name].iloc[:1]])})
+    assert len(conform_but_for_spoilt(one, [field], 0.0)[0].requests) == REQUESTS
 
 
 def test_one_user_of_many_requests_spoils_them_all(tables: Tables) -> None:

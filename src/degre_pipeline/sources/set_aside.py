@@ -1,7 +1,7 @@
 """Sets the spoilt requests of a log aside, or refuses the log with all that is wrong with it."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from degre_pipeline.sources.faults import (
     ids_of,
     read_columns,
 )
+from degre_pipeline.sources.references import check_references, unknown_references
 from degre_pipeline.sources.request_log import (
     RequestLog,
     check_identifiers,
@@ -44,9 +45,12 @@ def conform_but_for_spoilt(
         fields: The declared features.
         may_drop: Largest share of requests that may be set aside.
     Returns: The log; `request_id` and `reason` of what was set aside, a row for each reason.
-    Raises: SpoiltLogError: If the share is larger, or a row names no request: with every reason, of all
-        tables, and how many rows and requests it spoils.
+    Raises:
+        SpoiltLogError: If the share is larger, or a row names no request: with every reason, of all tables,
+            and how many rows and requests it spoils.
+        ValueError: If requests name no user, or no item, of a table whose fields are declared.
     """
+    fields = tuple(fields)
     typed, faults = read_columns(log, fields)
     faults += find_faults(typed)
     kept = _without(typed, faults)
@@ -57,24 +61,13 @@ def conform_but_for_spoilt(
         faults += stray
         kept = _without(kept, stray)
     _check_share(faults, typed, may_drop)
+    check_references(kept, fields)
     set_aside = _listed(faults)
     for reason, count in set_aside["reason"].value_counts().items():
         logger.warning("Set aside %d request(s): %s.", count, reason)
     for line in unknown_references(kept):
         logger.warning(line)
     return kept, set_aside
-
-
-def unknown_references(log: RequestLog) -> Iterator[str]:
-    """Yields a line for users and one for items that requests name and their tables lack, if any."""
-    for name, (key, table) in OF_KEYS.items():
-        named = getattr(log, table)[key]
-        unknown = ~named.isin(getattr(log, name)[key])
-        if unknown.any():
-            yield (
-                f"{int(unknown.sum()):,} of {len(named):,} rows of {table} name a {key} that table {name} "
-                f"lacks, for example {named[unknown].head(1).tolist()[0]!r}: its fields are unknown there."
-            )
 
 
 def _without(log: RequestLog, faults: Sequence[Fault]) -> RequestLog:
