@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import project_runs
+from degre_pipeline.datasets import TableDataset
 
 Tables = dict[str, pd.DataFrame]
 MODELS = "data/06_models/test"
@@ -244,7 +245,7 @@ def test_fewer_candidates_than_the_list_shown_go_no_further(project: Path, table
 def test_two_days_leave_none_to_train_on(project: Path, tables: Tables) -> None:
     days = tables["requests"]["requested_at"].dt.normalize()
     last_two = tables["requests"][days >= sorted(days.unique())[-2]]
-    last_two.to_parquet(project / "data/02_intermediate/test/requests.parquet")
+    TableDataset(str(project / "data/02_intermediate/test/requests.parquet")).save(last_two)
     named = r"covers 2 day\(s\), \['2026-01-30', '2026-01-31'\].*needs 3 or more"
     check_refused(project, "list_building", named)
 
@@ -360,7 +361,7 @@ def test_a_request_that_cannot_be_sent_stops_before_the_first_training(project: 
     lists = pd.read_parquet(project / "data/03_primary/test/lists.parquet")
     tested = lists.loc[lists["split"] == "test", "request_id"].iloc[0]
     scored.loc[scored["request_id"] == tested, "ranking_score"] = float("inf")
-    scored.to_parquet(path)
+    TableDataset(str(path)).save(scored)
     named = rf"request {tested}, candidate 0, field 'ranking_score': value is inf; allowed: a finite number"
     check_refused(project, "evaluator_training", named)
 
