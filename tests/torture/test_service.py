@@ -22,7 +22,7 @@ from tortured_runs import DAY, LIGHT, Finished, started
 import project_runs
 from degre_pipeline.promotion.aliases import positions
 
-EVENTS = 30
+EVENTS = 20
 PATIENCE = 90
 
 
