@@ -135,7 +135,7 @@ def artifacts(project: Path, found: Run, folder: str | None = None) -> set[str]:
 
 
 def written(project: Path) -> dict[str, bytes]:
-    """Returns the files under data/ by their path, without pages about the checks and hashes of other files."""
+    """Returns the files under data/ by path, without pages about the checks and hashes of other files."""
     files = (path for path in (project / "data").rglob("*") if path.is_file())
     kept = (path for path in files if "data_docs" not in path.parts and path.suffix != ".sha256")
     return {str(path.relative_to(project)): path.read_bytes() for path in kept}

@@ -61,6 +61,7 @@ def drip() -> Iterator[Drip]:
     server.close()
 
 
+@pytest.mark.slow
 def test_a_dripping_server_is_given_up_and_asked_anew(drip, tmp_path):
     options = ("--runner", "eager", "--look-seconds", str(LOOK_SECONDS))
     with service_process.service(drip.address, tmp_path, *options) as client:

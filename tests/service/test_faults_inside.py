@@ -173,6 +173,7 @@ def end_all_threads(broken: Broken, body) -> None:
     assert (status, answer["detail"]) == (503, "thread 'check' has ended or fails")
 
 
+@pytest.mark.slow
 def test_a_thread_that_fails_again_and_again_is_seen_by_readiness_and_may_recover(broken, body):
     client, good = broken.client, list_of(broken.client, body)
     assert good[1] is None
