@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from small_models import NAME
 
@@ -160,7 +160,29 @@ def ready(client: Client, version: str | None = None, seconds: float = 90) -> No
         wait_until(lambda: client.version()["model_version"] == version, seconds, f"version {version}")
 
 
-class Load:
+class Clients:
+    """Threads that ask a service again and again, as `_ask` says, until the block ends."""
+
+    def __init__(self, clients: int) -> None:
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        """Asks until `_stopped` is set."""
+        raise NotImplementedError  # each kind of clients asks in its own way
+
+
+class Load(Clients):
     """Clients that send a request again and again, each when it has its answer or at a steady pace.
 
     Attributes:
@@ -172,20 +194,9 @@ class Load:
         self.answers: list[tuple[int, Any, float]] = []
         self.failures: list[Exception] = []
         self._port, self._body, self._pause = port, body, pause
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(clients)]
+        super().__init__(clients)
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self) -> None:
+    def _ask(self) -> None:
         with Client(self._port) as client:
             while not self._stopped.wait(self._pause):
                 started = time.monotonic()

@@ -3,7 +3,6 @@
 import http.client
 import random
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import LoggedModel
-from service_process import Client, end, free_port, process, wait_until
+from service_process import Client, Clients, end, free_port, process, wait_until
 
 import project_runs
 from degre_pipeline.promotion.contenders import open_contender
@@ -112,29 +111,18 @@ class Service:
         return Client(self.port).version()["trouble"]
 
 
-class Callers:
+class Callers(Clients):
     """Clients that ask the service again and again, and check every answer against what its version says."""
 
     def __init__(self, versions: Versions, port: int, draw: random.Random, clients: int = 2) -> None:
         self._versions, self._port = versions, port
         self.counted: Counter[str] = Counter()
         self.wrong: list[Any] = []
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(random.Random(draw.random()),)) for _ in range(clients)
-        ]
+        self._seeds = [draw.random() for _ in range(clients)]
+        super().__init__(clients)
 
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, draw: random.Random) -> None:
+    def _ask(self) -> None:
+        draw = random.Random(self._seeds.pop())
         while not self._stopped.wait(PAUSE_SECONDS):
             number = draw.randrange(len(self._versions.bodies))
             try:

@@ -16,12 +16,14 @@ def seal_of(path: Path) -> Path:
 
 
 def check_seal(path: Path) -> None:
-    """Raise DatasetError if a file exists and is not what was written; one without a seal is let through."""
+    """Raise DatasetError if a file is missing or not what was written; one without a seal is let through."""
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist; run the pipeline that writes it.")
     try:
         known = seal_of(path).read_bytes().split()
     except FileNotFoundError:
         return
-    if path.is_file() and _sha256(path) not in known:
+    if _sha256(path) not in known:
         raise DatasetError(
             f"{path} is not what was written; it is damaged, or was changed by hand. Delete it and run its "
             f"pipeline again, or delete {seal_of(path).name} beside it to have it read as it is."
@@ -36,8 +38,10 @@ def put_sealed(beside: FileBeside) -> None:
     """
     seal, new = seal_of(beside.path), _sha256(beside.temporary)
     earlier = seal.read_bytes().split() if seal.exists() else []
-    if earlier != [new]:
-        _write(seal, [*earlier, new])
+    if earlier == [new]:
+        beside.put_in_place()
+        return
+    _write(seal, [*earlier, new])
     beside.put_in_place()
     _write(seal, [new])
 

@@ -34,8 +34,6 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return the table. Raises: DatasetError if there is no file, or if it is damaged."""
-        if not self._exists():
-            raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
         check_seal(self._filepath)
         try:
             return pd.read_parquet(self._filepath, page_checksum_verification=True)

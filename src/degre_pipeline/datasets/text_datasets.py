@@ -27,8 +27,6 @@ class _TextFile(AbstractDataset[Content, Content], Generic[Content]):
 
     def load(self) -> Content:
         """Return what the file holds. Raises: DatasetError if it is missing, or is not what was written."""
-        if not self._exists():
-            raise DatasetError(f"{self._filepath} does not exist; run the pipeline that writes it.")
         check_seal(self._filepath)
         try:
             return self._parse(self._filepath.read_text("utf-8"))
