@@ -14,6 +14,7 @@ import torch
 
 import project_runs
 from degre_pipeline.datasets.tensor_files import read_tensors
+from processes import descendants
 
 pytestmark = pytest.mark.slow
 
@@ -73,19 +74,9 @@ def kill(project: Path, words: Sequence[str], checkpoint: str, writes: int) -> N
         if path.exists():
             seen |= {path.stat().st_mtime_ns} if path.stat().st_ino != before or seen else set()
         time.sleep(0.0005)
-    children = _descendants(process.pid)
-    for pid in [process.pid, *children]:
+    for pid in [process.pid, *descendants(process.pid)]:
         os.kill(pid, signal.SIGKILL)
     process.wait()
-
-
-def _descendants(pid: int) -> list[int]:
-    """Returns the processes that a process started, and that those started."""
-    said = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    own = [int(word) for word in said.stdout.split()]
-    return own + [one for child in own for one in _descendants(child)]
 
 
 def assert_same(one: Path, other: Path, names: Sequence[str]) -> None:

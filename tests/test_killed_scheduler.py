@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+
+from processes import ended_within, is_running
 
 CHILD = """
 import os, time
@@ -34,23 +34,5 @@ def test_a_scheduled_command_ends_with_the_worker_that_started_it(workflow: str,
     try:
         assert ended_within(command, seconds=10 if ends else 1) == ends
     finally:
-        if running(command):
+        if is_running(command):
             os.kill(command, signal.SIGKILL)
-
-
-def ended_within(process: int, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if not running(process):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def running(process: int) -> bool:
-    """Returns whether a process is alive: there, and no zombie that nobody waits for."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"

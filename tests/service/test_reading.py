@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import service_process
@@ -24,6 +22,7 @@ from degre_pipeline.service.rules import Rules, pieces
 from degre_pipeline.service.schema import BadBodyError, Refused
 from degre_pipeline.serving.request_schema import Request, RequestSchema
 from degre_pipeline.serving.signature import as_record
+from processes import children, ended_within
 
 RULES = Rules(RequestSchema.of(SPACE), 64, 8192, 128, strict=False)
 GOOD = [as_record(request) for request in REQUESTS]
@@ -130,20 +129,6 @@ def test_half_a_message_is_none(tmp_path):
         receive(stream)
 
 
-def children(pid: int) -> list[int]:
-    said = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(line.split()[0]) for line in said.stdout.splitlines() if "reading_process" in line]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
 def test_a_service_answers_large_bodies_and_takes_its_process_with_it(shared_registry, tmp_path):
     body = {"requests": [*GOOD * 30, {"candidates": []}]}
     options = ("--runner", "eager", "--deadline-ms", "20000")
@@ -159,9 +144,9 @@ def test_a_service_answers_large_bodies_and_takes_its_process_with_it(shared_reg
         assert {one["fallback"] for one in whole} == {None}
         assert whole[0]["candidate_indices"] == whole[2]["candidate_indices"]
         assert "at least 1 item" in whole[60]["error"]
-        (child,) = children(client.pid)
+        (child,) = children(client.pid, "reading_process")
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: lists() == whole, 30, "a new process")
-        (child,) = children(client.pid)
+        (child,) = children(client.pid, "reading_process")
         os.kill(client.pid, signal.SIGKILL)  # nothing in the service can end it any more
-        wait_until(lambda: not is_running(child), 30, "the end of the process")
+        assert ended_within(child, 30)

@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from degre_pipeline.serving.program import (
 )
 from degre_pipeline.serving.program_file import check_program_file
 from degre_pipeline.serving.runners import EagerRunner, OnnxRunner, build_runner
+from processes import ended_within
 
 REQUESTS = 3000
 LINEAR = "torch.ops.aten.linear.default"
@@ -298,19 +298,9 @@ def test_preparing_ends_with_the_process_that_started_it(program_file, tmp_path)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_on_the_path()) as starter:
         child = int(starter.stdout.readline())
         starter.kill()
-    deadline = time.monotonic() + 60
-    while _runs(child) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _runs(child)
+    assert ended_within(child, 60)
     assert not (tmp_path / "decode.onnx").exists()
 
 
 def _on_the_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
