@@ -1,7 +1,8 @@
 """What callers notice of one that abuses the service, which has its default settings.
 
 A hundred requests a second come from others, alone and beside each abuser in turn, in rounds. Others,
-abuser and service share the machine.
+abuser and service share the machine, so one round has processes beside it that only compute: what those
+cost is not the service's doing.
 """
 
 import json
@@ -19,7 +20,9 @@ from benchmarks.timing import Figure, Figures, ratios
 from degre_pipeline.serving.signature import as_record
 
 RATE, SECONDS = 100, 8
-ALONE = "alone"
+ALONE, COMPUTING = "alone", "computing_neighbours"
+NEIGHBOURS = 2
+"""An abuser and the process that reads its bodies."""
 MEBIBYTE = 2**20
 HEADER_PIECE, HEADER_PAUSE_SECONDS = b"a" * 65_536, 0.01
 REFUSED_REQUESTS = 16_000
@@ -28,7 +31,7 @@ VALID_REQUESTS, VALID_CANDIDATES = 64, 128
 
 def measure(repeats: int) -> Figures:
     """Returns the latency of the others, alone and as a ratio beside each abuser, and memory."""
-    found: dict[str, list[Answers]] = {name: [] for name in [ALONE, *ABUSERS]}
+    found: dict[str, list[Answers]] = {name: [] for name in [ALONE, COMPUTING, *ABUSERS]}
     with (
         tempfile.TemporaryDirectory() as folder,
         registry(Path(folder)) as uri,
@@ -50,7 +53,7 @@ def _figures(found: Mapping[str, list[Answers]]) -> Figures:
         "abuse.p50_alone_ms": Figure(p50[ALONE], "ms"),
         "abuse.p99_alone_ms": Figure(p99[ALONE], "ms"),
     }
-    for name in ABUSERS:
+    for name in [COMPUTING, *ABUSERS]:
         figures[f"abuse.p50_beside_{name}"] = Figure(ratios(p50[name], p50[ALONE]), "times")
         figures[f"abuse.p99_beside_{name}"] = Figure(ratios(p99[name], p99[ALONE]), "times")
     for name, answers in found.items():
@@ -65,17 +68,26 @@ def _memory_mib(port: int) -> float:
 
 @contextmanager
 def _beside(name: str, port: int) -> Iterator[None]:
-    """Runs an abuser in a process of its own as long as the block."""
-    if name not in ABUSERS:
-        yield
-        return
-    process = multiprocessing.get_context("spawn").Process(target=_abuse, args=(name, port), daemon=True)
-    process.start()
+    """Runs an abuser, or neighbours that compute, in processes of their own as long as the block."""
+    spawn = multiprocessing.get_context("spawn").Process
+    processes = []
+    if name == COMPUTING:
+        processes = [spawn(target=_compute, daemon=True) for _ in range(NEIGHBOURS)]
+    elif name in ABUSERS:
+        processes = [spawn(target=_abuse, args=(name, port), daemon=True)]
+    for process in processes:
+        process.start()
     try:
         yield
     finally:
-        process.kill()
-        process.join()
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _compute() -> None:
+    while True:
+        sum(range(1_000_000))
 
 
 def _abuse(name: str, port: int) -> None:

@@ -42,12 +42,15 @@ class Batcher:
         measures: Where batch sizes are noted.
         observe: Called with every decoded batch, in the decoding thread; what it raises is logged.
         name: Of the thread.
+        may_wait: Whether the thread has a low priority.
     """
 
-    def __init__(self, measures: Measures, observe: Observer, name: str = "decode") -> None:
+    def __init__(
+        self, measures: Measures, observe: Observer, name: str = "decode", *, may_wait: bool = False
+    ) -> None:
         self._waiting: FairQueue[Job] = FairQueue()
         self._measures, self._observe = measures, observe
-        self._thread = Repeating(name, self._step, measures)
+        self._thread = Repeating(name, self._step, measures, may_wait=may_wait)
 
     def start(self) -> None:
         """Begins to decode."""

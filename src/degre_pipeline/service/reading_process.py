@@ -14,8 +14,7 @@ from typing import Any
 from degre_pipeline.service.messages import as_plain, receive, send
 from degre_pipeline.service.rules import Rules, pieces
 from degre_pipeline.service.schema import BadBodyError
-
-LOW_PRIORITY = 10
+from degre_pipeline.service.threads import LOW_PRIORITY
 
 
 def answers(body: bytes, expires: float, rules: Rules) -> Iterator[tuple[Any, ...]]:

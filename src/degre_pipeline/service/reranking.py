@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 SMALL_BYTES = 16_384
 """A body up to this size is read in the service itself, which takes a millisecond or two.
 
-The requests of larger ones are read by a process and decoded by a thread that small ones have no need of.
+The requests of larger ones are read by a process and decoded by a thread, both of low priority.
 """
 
 
@@ -86,7 +86,7 @@ class Reranking:
         self._drift: tuple[str, ScoreDrift] | None = None
         self.checks, self.reader = FairThread("check", measures), Reader(measures)
         self.batcher = Batcher(measures, self._observe)
-        self.large_batcher = Batcher(measures, self._observe, "decode-large")
+        self.large_batcher = Batcher(measures, self._observe, "decode-large", may_wait=True)
 
     @property
     def parts(self) -> "list[FairThread | Reader | Batcher]":

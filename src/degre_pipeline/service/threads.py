@@ -1,6 +1,8 @@
 """Threads of the service that no fault of a single step can end, and that tell when they work no more."""
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,8 @@ FAILURES_TOLD = 4
 """After so many failed steps in a row the thread is called a failing one,"""
 TOLD_SECONDS = 10.0
 """for so long after the last one: a thread that waits for work again may have recovered."""
+LOW_PRIORITY = 10
+"""The niceness of what may wait (Linux; elsewhere a thread has no priority of its own)."""
 
 
 class Repeating:
@@ -25,6 +29,7 @@ class Repeating:
         step: Returns whether to go on.
         measures: Where failures are counted.
         at_fault: Called in the thread when a step has failed, and when none will follow any more.
+        may_wait: Whether other threads and processes get the processor first.
     """
 
     def __init__(
@@ -33,8 +38,11 @@ class Repeating:
         step: Callable[[], bool],
         measures: Measures,
         at_fault: Callable[[], None] = lambda: None,
+        *,
+        may_wait: bool = False,
     ) -> None:
         self.name, self._step, self._measures, self._at_fault = name, step, measures, at_fault
+        self._may_wait = may_wait
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started, self._over = False, False
         self._failures, self._failed_at = 0, 0.0
@@ -61,6 +69,8 @@ class Repeating:
 
     def _run(self) -> None:
         try:
+            if self._may_wait and sys.platform == "linux":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
             while self._goes_on():
                 pass
         except BaseException:
