@@ -44,7 +44,7 @@ ui: $(VENV)/.installed ## Open the MLflow UI on mlflow.db at http://127.0.0.1:50
 
 .PHONY: serve
 serve: $(VENV)/.installed-serving ## Serve the champion at http://127.0.0.1:8000 (ARGS="--alias challenger", "--help")
-	$(BIN)/python -m degre_pipeline.service \
+	$(BIN)/python -m degre_pipeline.serving.web \
 	  --prediction-log data/07_model_output/predictions $(ARGS)
 
 .PHONY: online
@@ -136,7 +136,7 @@ test-slow: $(VENV)/.installed-dev ## The tests that need minutes
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev ## Anything at all to a service on this machine: bodies, headers, slow clients
-	$(BIN)/pytest tests/service/test_fuzzing.py tests/service/test_http_fuzzing.py $(ARGS)
+	$(BIN)/pytest tests/serving/web/test_fuzzing.py tests/serving/web/test_http_fuzzing.py $(ARGS)
 
 .PHONY: test-torture
 test-torture: $(VENV)/.installed-dev ## Kills, flipped bits, races, full disks, wrong clocks at random (SEED=0; quarter of an hour)
@@ -163,6 +163,10 @@ chromium:
 .PHONY: bench
 bench: $(VENV)/.installed ## Measure how fast the science is, as ratios: benchmarks/results.json (ARGS="mining --repeats 9")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: publish-study
+publish-study: $(VENV)/.installed ## Bring what a truth study found to docs/benchmarks (ARGS=data/08_reporting/ml1m/truth_study)
+	$(BIN)/python -m benchmarks.publish_study $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Style, format and types, without the tests

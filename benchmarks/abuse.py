@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.service import Answers, as_http, load, metric, registry, running, some_requests
 from benchmarks.timing import Figure, Figures, ratios
-from degre_pipeline.serving.signature import as_record
+from degre_pipeline.serving.model.signature import as_record
 
 RATE, SECONDS = 100, 8
 ALONE, COMPUTING = "alone", "computing_neighbours"

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
-from degre_pipeline.reranker.compilation import compiled_ahead
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.training.compilation import compiled_ahead
 
 CALLS, BEAM = 50, 8
 

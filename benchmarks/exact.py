@@ -5,12 +5,12 @@ import torch
 from benchmarks import shapes
 from benchmarks.mining import same_products
 from benchmarks.timing import Figure, Figures, Work, in_turn, ratios
-from degre_pipeline.reranker.compilation import fuse_steps
-from degre_pipeline.reranker.exact_search import ROWS, all_list_values, tree_size
 from degre_pipeline.reranker.models.evaluator import prefix_values
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.strategies import beam_expansions
-from degre_pipeline.reranker.valuation import list_values, random_lists
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.exact import ROWS, all_list_values, tree_size
+from degre_pipeline.reranker.search.strategies import beam_expansions
+from degre_pipeline.reranker.search.valuation import list_values, random_lists
+from degre_pipeline.reranker.training.compilation import fuse_steps
 
 LISTS, BEAM, CHUNK, ROUNDS = 10_000, 8, 2048, 10
 

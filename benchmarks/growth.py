@@ -12,12 +12,13 @@ from benchmarks.timing import Figure, Figures, Work, alone, in_turn, ratios
 from degre_pipeline.datasets.shards_dataset import ShardsDataset
 from degre_pipeline.datasets.tensors_dataset import TensorsDataset
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
-from degre_pipeline.reranker.batching import SPLITS
-from degre_pipeline.reranker.compilation import fuse_steps
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig
-from degre_pipeline.reranker.models.builders import store
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.strategies import requests_at_once
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import store
+from degre_pipeline.reranker.requests import SPLITS
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.strategies import requests_at_once
+from degre_pipeline.reranker.training.compilation import fuse_steps
 
 BASE = {"n": 12, "b": 8, "l": 6, "width": 64}
 GRID = {"n": (12, 30, 60), "b": (1, 2, 4, 8, 16), "l": (3, 6, 10), "width": (32, 64, 128)}

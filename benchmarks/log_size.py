@@ -22,19 +22,21 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from torch import Tensor
 
-from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
-from degre_pipeline.pipelines.list_building.lists import join_lists
-from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, SearchStrategy, TrainingConfig
+from degre_pipeline.lists.joined_lists import join_lists
+from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.metrics import bootstrap
-from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.objectives import exposed_list_loss
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.requests import Requests, gather_candidates
 from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.reranker.search.mining_config import MiningConfig, SearchStrategy
 from degre_pipeline.reranker.support import ranking_order
+from degre_pipeline.reranker.training.objectives import exposed_list_loss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop import ShopConfig

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, alone, in_turn, ratios
-from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.compilation import fuse_steps, step_work
-from degre_pipeline.reranker.configs import MiningConfig
-from degre_pipeline.reranker.exact_search import ROWS
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, slot_value
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.strategies import beam_expansions, requests_at_once
+from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.exact import ROWS
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.strategies import beam_expansions, requests_at_once
+from degre_pipeline.reranker.training.compilation import fuse_steps, step_work
 
 BEAM = 8
 OPTIONS = [shapes.CANDIDATES - slot for slot in range(shapes.SLOTS)]

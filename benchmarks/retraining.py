@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from degre_pipeline.pipelines.living_shop.figures import GAIN, RANKING_ORDER
-from degre_pipeline.pipelines.living_shop.served import CHAMPION, FROZEN
+from degre_pipeline.experiments.day_rows import GAIN, RANKING_ORDER
+from degre_pipeline.experiments.served_lists import CHAMPION, FROZEN
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "retraining.json"
 REPORTING = "data/08_reporting/living_shop"

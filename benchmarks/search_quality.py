@@ -18,14 +18,14 @@ from kedro.framework.startup import bootstrap_project
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.compilation import fuse_steps
-from degre_pipeline.reranker.configs import MiningConfig
-from degre_pipeline.reranker.exact_search import all_list_values, tree_size
-from degre_pipeline.reranker.models.builders import restore_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
-from degre_pipeline.reranker.strategies import build_search, requests_at_once
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.exact import all_list_values, tree_size
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.strategies import build_search, requests_at_once
+from degre_pipeline.reranker.search.valuation import list_values
+from degre_pipeline.reranker.training.compilation import fuse_steps
 
 PROJECT = Path(__file__).resolve().parents[1]
 TARGET = PROJECT / "docs" / "benchmarks"

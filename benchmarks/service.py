@@ -29,16 +29,16 @@ import torch
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, alone
 from degre_pipeline.locations import sqlite_address
-from degre_pipeline.reranker.configs import GeneratorConfig
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.models.builders import store
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import store
 from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.packaging import log_reranker
-from degre_pipeline.serving.prepare import prepare
-from degre_pipeline.serving.request_schema import Request
-from degre_pipeline.serving.runners import RUNNERS, build_runner
-from degre_pipeline.serving.served_files import PROGRAM
-from degre_pipeline.serving.signature import as_record
+from degre_pipeline.serving.model.packaging import log_reranker
+from degre_pipeline.serving.model.prepare import prepare
+from degre_pipeline.serving.model.request_schema import Request
+from degre_pipeline.serving.model.runners import RUNNERS, build_runner
+from degre_pipeline.serving.model.served_files import PROGRAM
+from degre_pipeline.serving.model.signature import as_record
 
 NAME, CALLS, CONNECTIONS = "reranker", 300, 8
 RATES = (300, 400, 500, 600, 700, 800, 1000)
@@ -254,7 +254,7 @@ def running(folder: Path, uri: str, *options: str) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     command = [
-        *(sys.executable, "-m", "degre_pipeline.service", "--port", str(port), "--tracking-uri", uri),
+        *(sys.executable, "-m", "degre_pipeline.serving.web", "--port", str(port), "--tracking-uri", uri),
         *("--model-name", NAME, "--cache-folder", str(folder / "cache"), *options),
     ]
     with (folder / "service.log").open("wb") as log:

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.training import seeded
+from degre_pipeline.reranker.training.loop import seeded
 
 FIELDS = (
     FieldSize("user_id", "categorical", "user", 1, 6041),

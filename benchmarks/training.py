@@ -18,12 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.shapes import FIELDS, SLOTS, made_up_requests
 from benchmarks.timing import Figure, Figures
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, TrainingConfig
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
-from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.training import fit, seeded
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.training.loop import fit, seeded
+from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 VALIDATION_REQUESTS, WARM_UP = 256, 2
 BATCH_SIZE, STEPS = 1024, 8

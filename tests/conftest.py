@@ -4,6 +4,7 @@ import datetime
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,13 +24,16 @@ from degre_pipeline.pipelines.list_building.nodes import (
     score_candidates,
     split_requests,
 )
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig
-from degre_pipeline.reranker.gate.configs import GateConfig
+from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, store
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.sources.request_log import RequestLog
@@ -185,6 +189,30 @@ def gate_config() -> GateConfig:
         (project_runs.SOURCE / "conf" / "base" / "parameters_gate.yml").read_text("utf-8")
     )
     return GateConfig(**{**content["gate"]["settings"], "device": "cpu"})
+
+
+@pytest.fixture(scope="session")
+def gate_settings(gate_config: GateConfig) -> GateConfig:
+    """Few requests, and latency that two loaded machines may differ in."""
+    return replace(
+        gate_config,
+        requests=80,
+        least_requests=20,
+        least_users=5,
+        bootstrap_samples=100,
+        latency_requests=4,
+        latency_ratio=100.0,
+        old_user_requests=15,
+    )
+
+
+@pytest.fixture(scope="session")
+def external_evaluator(shop: Shop) -> TrainedWeights:
+    torch.manual_seed(3)
+    space = FeatureSpace.from_dict(shop.feature_space)
+    config = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8, position_dim=4)
+    encoding = encoding_of({ENCODING: encoding_tensor(shop.feature_space)})
+    return store(build_evaluator(space.sizes(), 4, config), space.sizes(), 4, config, encoding)
 
 
 def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:

@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.configs import GeneratorConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
-from degre_pipeline.reranker.models.builders import store
 from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, store
 from degre_pipeline.simulation.shop import ShopConfig
 
 SHOP = ShopConfig(

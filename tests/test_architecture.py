@@ -9,7 +9,10 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
+
+from degre_pipeline.reranker.training.training_state import UNTRAINED
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "degre_pipeline"
@@ -20,6 +23,8 @@ PLANTED = {
     "layers": {"simulation/planted.py": "import degre_pipeline.datasets"},
     "science": {"reranker/planted.py": "import mlflow"},
     "reranker-flow": {"reranker/features.py": "import degre_pipeline.reranker.losses"},
+    "judging-flow": {"judging/judges.py": "import degre_pipeline.judging.metric_rows"},
+    "gate": {"release/gate/rules.py": "import pandas"},
     "pipelines-apart": {
         "pipelines/planted/__init__.py": "",
         "pipelines/planted/nodes.py": "import degre_pipeline.pipelines.neighbour",
@@ -29,7 +34,8 @@ PLANTED = {
     "mlflow": {"pipelines/planted/__init__.py": "", "pipelines/planted/nodes.py": "import mlflow.pytorch"},
     "great-expectations": {"datasets/planted.py": "import great_expectations"},
     "airflow": {"sources/planted.py": "def later():\n    import airflow.sdk"},
-    "serving": {"serving/__init__.py": "", "serving/planted.py": "from kedro.io import DataCatalog"},
+    "serving": {"serving/web/planted.py": "from kedro.io import DataCatalog"},
+    "serving-model": {"serving/model/planted.py": "import degre_pipeline.serving.web"},
     "acyclic": {
         "sources/planted.py": "import degre_pipeline.sources.tree",
         "sources/tree.py": "import degre_pipeline.sources.planted",
@@ -114,3 +120,17 @@ def test_pipeline_files_only_wire_nodes():
 def test_no_room_for_odds_and_ends():
     names = {path.stem for path in PACKAGE.rglob("*")}
     assert names.isdisjoint({"utils", "util", "helpers", "common", "core", "misc"})
+
+
+def test_a_kept_training_depends_on_whatever_a_training_imports():
+    graph = grimp.build_graph("degre_pipeline")
+    science = {name for name in graph.modules if name.startswith("degre_pipeline.reranker.")}
+    files = {name for name in science if not graph.find_children(name)}
+    loop = "degre_pipeline.reranker.training.loop"
+    trained = {name for name in science if loop in graph.find_modules_directly_imported_by(name)} | {loop}
+    trained |= graph.find_children("degre_pipeline.reranker.baselines")
+    needed = trained.union(*map(graph.find_upstream_modules, trained))
+    untrained = {
+        f"degre_pipeline.reranker.{name.removesuffix('.py').replace('/', '.')}" for name in UNTRAINED
+    }
+    assert untrained == files - needed

@@ -22,9 +22,9 @@ import project_runs
 from degre_pipeline.datasets.tensor_files import read_tensors
 from degre_pipeline.hooks.provenance import REQUEST_LOG_TABLES
 from degre_pipeline.pipelines.mining import nodes as mining
-from degre_pipeline.promotion.aliases import positions
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.models.builders import restore_generator
+from degre_pipeline.release.aliases import positions
+from degre_pipeline.reranker.models.stored_models import restore_generator
+from degre_pipeline.reranker.requests import Requests
 
 MODEL = "degre_reranker_test"
 REPORTING = Path("data/08_reporting/test")
@@ -227,7 +227,7 @@ def test_the_command_line_goes_on_from_what_runs_wrote(second_run: Path, tmp_pat
 
 def degre(project: Path, *words: str) -> str:
     """Returns what the command `degre …` says in the project's folder."""
-    command = [sys.executable, "-m", "degre_pipeline.promotion.command_line", *words, "--env=test"]
+    command = [sys.executable, "-m", "degre_pipeline.release.command_line", *words, "--env=test"]
     variables = {**os.environ, "PYTHONPATH": str(project_runs.SOURCE / "src")}
     variables.pop("MLFLOW_TRACKING_URI", None)
     done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)

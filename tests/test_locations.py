@@ -10,7 +10,7 @@ import pytest
 import project_runs
 from degre_pipeline import locations
 from degre_pipeline.locations import database_file, sqlite_address, tracking_uri
-from degre_pipeline.promotion.command_line import find_place
+from degre_pipeline.release.command_line import find_place
 
 NAMES = ["plain", "a b", "feature%2Fx", "%41", "q?x=1", "h#x", "$HOME ${x}", "[a]", "ümlaut", "it's", "a&b;c"]
 

@@ -1,11 +1,14 @@
+import json
+
 import torch
 
 from benchmarks import mining, shapes
 from benchmarks.exact import whole_values
+from benchmarks.publish_study import publish
 from benchmarks.search_quality import study
 from benchmarks.timing import Figure, in_turn, ratios
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.valuation import list_values
 
 
 def test_the_reference_that_calls_the_evaluator_finds_the_values_of_the_search() -> None:
@@ -43,3 +46,18 @@ def test_wider_searches_come_nearer_to_the_optimum(make_requests, make_evaluator
     assert rows["beam", 128, 0]["found_best"] >= rows["beam", 1, 0]["found_best"]
     assert rows["beam", 8, 0]["item_recall_of_uncut_beam"] == 1
     assert rows["beam", 1, 0]["expansions"] == 12 + 11 + 10
+
+
+def test_a_study_is_published_beside_those_of_other_data(tmp_path):
+    study, published = tmp_path / "study", tmp_path / "published"
+    study.mkdir()
+    published.mkdir()
+    (published / "truth.json").write_text('[{"data": "ml1m", "value": 1}, {"data": "simulated", "value": 2}]')
+    (study / "truth.json").write_text('[{"data": "simulated", "value": 3}]')
+    for ending in (".md", ".svg"):
+        (study / f"truth_simulated{ending}").write_text(ending)
+
+    assert publish(study, published) == ["simulated"]
+    rows = json.loads((published / "truth.json").read_text())
+    assert rows == [{"data": "ml1m", "value": 1}, {"data": "simulated", "value": 3}]
+    assert (published / "truth_simulated.svg").read_text() == ".svg"

@@ -8,7 +8,7 @@ import pytest
 
 import project_runs
 from degre_pipeline.cli import WRONG
-from degre_pipeline.promotion.command_line import NOT_SO
+from degre_pipeline.release.command_line import NOT_SO
 
 FILES = sorted((project_runs.SOURCE / "dags").glob("*.py"))
 (DAG_FILE,) = FILES

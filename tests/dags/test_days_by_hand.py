@@ -12,8 +12,8 @@ import yaml
 from airflow_runs import Airflow
 
 import project_runs
-from degre_pipeline.promotion import ledger
-from degre_pipeline.promotion.aliases import CHAMPION, positions
+from degre_pipeline.release import ledger
+from degre_pipeline.release.aliases import CHAMPION, positions
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log

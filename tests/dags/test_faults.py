@@ -18,8 +18,8 @@ import pytest
 from airflow_runs import DAG, Airflow
 
 import project_runs
-from degre_pipeline.promotion import ledger
-from degre_pipeline.promotion.aliases import CHAMPION, positions
+from degre_pipeline.release import ledger
+from degre_pipeline.release.aliases import CHAMPION, positions
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 

@@ -6,7 +6,7 @@ import torch
 from kedro.io import DatasetError
 
 from degre_pipeline.datasets import CheckpointFolder, CheckpointsDataset
-from degre_pipeline.reranker.checkpoints import State
+from degre_pipeline.reranker.training.training_state import State
 
 IDENTITY = {"settings": '{"training": {"seed": 0, "epochs": 3}}', "data": "aa", "code": "bb", "torch": "2"}
 STATE = State(

@@ -23,8 +23,8 @@ from degre_pipeline.datasets import (
     TextDataset,
 )
 from degre_pipeline.datasets.seals import seal_of
-from degre_pipeline.reranker.checkpoints import State
-from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.training.training_state import State
 
 DAMAGED = r"damaged|no whole safetensors|not what was written"
 TENSORS = {

@@ -3,7 +3,7 @@ import torch
 from kedro.io import DatasetError
 
 from degre_pipeline.datasets import ModelDataset, TensorsDataset
-from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
 CONFIG = {"width": 8, "dropout": 0.1, "fields": ["user", "item"], "name": "für alle"}
 

@@ -120,7 +120,9 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _layer(entry: dict[str, Any], folders: dict[str, Any]) -> str:
-    path = entry.get("filepath") or entry["path"]
+    path = entry.get("filepath") or entry.get("path")
+    if path is None:
+        return "–"
     return Path(folders[re.match(r"\$\{globals:([\w.]+)\}", path)[1]]).name
 
 

@@ -1,7 +1,7 @@
 import mlflow
 from kedro.pipeline import Node
 
-from degre_pipeline.hooks.metrics import MetricsHook
+from degre_pipeline.hooks.logged_metrics import MetricsHook
 
 
 def test_what_the_log_supports_is_a_metric_as_soon_as_it_is_known(registry) -> None:

@@ -1,6 +1,5 @@
 """The functions behind the hooks; tests/test_hooks.py runs the hooks themselves."""
 
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +9,8 @@ from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from degre_pipeline.hooks.artifacts import artifact_folder
 from degre_pipeline.hooks.closing_table import gate_line
 from degre_pipeline.hooks.flat_parameters import flatten, loggable, loggable_name
-from degre_pipeline.hooks.metrics import curves, diagnoses, lifts, results
+from degre_pipeline.hooks.logged_metrics import curves, diagnoses, lifts, results
 from degre_pipeline.hooks.mlflow_run import with_locations
-from degre_pipeline.hooks.provenance import _git_state
 
 PROJECT = Path("/project")
 
@@ -37,19 +35,6 @@ def test_locations(config, environment, uri, artifact_location):
     creation = filled["tracking"].get("experiment", {}).get("create_experiment_kwargs", {})
     assert filled["server"]["mlflow_tracking_uri"] == uri
     assert creation.get("artifact_location") == artifact_location
-
-
-def test_git_state_tells_a_changed_file(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("repository")
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    for command in (["init"], ["add", "."], [*identity, "commit", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", "-C", folder, *command], check=True, capture_output=True)
-    clean = _git_state(folder)
-    (folder / "new").touch()
-    dirty = _git_state(folder)
-    assert len(clean["git_commit"]) == 40
-    assert dirty["git_commit"] == clean["git_commit"]
-    assert (clean["git_dirty"], dirty["git_dirty"]) == ("false", "true")
 
 
 def test_diagnostics_are_curves_over_their_places():

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from degre_pipeline.judging.all_lists import compare_with_all_lists
-from degre_pipeline.pipelines.evaluation.report.numbers import estimates_of
-from degre_pipeline.pipelines.evaluation.report.tables import exact_table
-from degre_pipeline.pipelines.evaluation.summary import exact_rows
-from degre_pipeline.reranker.configs import EvaluationConfig
-from degre_pipeline.reranker.exact_search import all_list_values
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.judging.metric_rows import exact_rows
+from degre_pipeline.reports.evaluation_tables import exact_table
+from degre_pipeline.reports.numbers import estimates_of
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 

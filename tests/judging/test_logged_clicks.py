@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.logged_clicks import (
     LoggedRequests,
     floor_lists,
@@ -13,7 +14,6 @@ from degre_pipeline.judging.logged_clicks import (
     logged_requests,
 )
 from degre_pipeline.judging.subjects import one_random_list
-from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.support import ranking_order
 
 CONFIG = EvaluationConfig(bootstrap_samples=40, device="cpu")

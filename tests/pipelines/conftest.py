@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from torch.export import ExportedProgram
 
-from degre_pipeline.promotion import contenders
-from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.release import loaded_version
 from degre_pipeline.reranker.fingerprints import fingerprint
-from degre_pipeline.serving import packaging
-from degre_pipeline.serving.program import export_program, load_program
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.serving.model import packaging
+from degre_pipeline.serving.model.program import export_program, load_program
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +34,5 @@ def programs_made_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(packaging, "export_program", export_once)
-        patched.setattr(contenders, "load_program", load_once)
+        patched.setattr(loaded_version, "load_program", load_once)
         yield

@@ -2,15 +2,12 @@ from typing import Any
 
 import pytest
 
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    MiningConfig,
-    TrainingConfig,
-)
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 
 @pytest.mark.parametrize(

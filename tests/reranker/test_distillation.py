@@ -4,17 +4,15 @@ from itertools import permutations
 import pytest
 import torch
 
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    TrainingConfig,
-)
 from degre_pipeline.reranker.distillation import distill, with_own_prefixes
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
-from degre_pipeline.reranker.objectives import MinedRequests
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.mined_requests import MinedRequests
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import restore_evaluator, store
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.valuation import list_values
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
 

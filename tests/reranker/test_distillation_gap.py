@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from degre_pipeline.reranker.distillation_gap import best_completions, step_gap
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.valuation import list_values
 
 
 def greedy(generator, requests):

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.fingerprints import (
     ENCODING,
     SEARCHED,
@@ -12,6 +11,7 @@ from degre_pipeline.reranker.fingerprints import (
     fingerprint,
     mined_from,
 )
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
 SPACE = {"fields": ["category"], "edges": {}, "vocabularies": {"category": ["a", "b"]}}
 

@@ -7,21 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    TrainingConfig,
-)
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.losses import cumulative_regression_loss
+from degre_pipeline.reranker.mined_requests import MinedRequests
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.generator import build_generator
-from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, evaluator_loss
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.training import fit
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.training.loop import fit
+from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss, evaluator_loss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 TRAINING = TrainingConfig(epochs=8, batch_size=64, learning_rate=5e-3, patience=8, device="cpu")
 SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 32, "layers": 1, "heads": 2, "feedforward": 64}

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
-from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
 from degre_pipeline.reranker.models.generator import Decoding
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 
 @pytest.mark.parametrize(("subject", "beam_size"), [*((one, 1) for one in SUBJECTS), ("generator", 3)])

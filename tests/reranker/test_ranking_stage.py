@@ -6,15 +6,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from degre_pipeline.reranker import ranking_stage
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import area_under_roc
-from degre_pipeline.reranker.models.builders import restore_ranking_model
+from degre_pipeline.reranker.models.stored_models import restore_ranking_model
 from degre_pipeline.reranker.ranking_stage import (
     RankingStageConfig,
     out_of_fold_scores,
     pointwise_loss,
     train_ranking_model,
 )
+from degre_pipeline.reranker.requests import Requests
 
 CONFIG = RankingStageConfig(folds=3, embedding_dim=4, steps=4, batch_size=8)
 FOLDS = torch.arange(30) % 3

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from degre_pipeline.reranker.configs import EvaluatorConfig
 from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.support import (
     in_ranking_order,
     order_entropy,

@@ -18,10 +18,10 @@ from degre_pipeline.reranker.features import fit_feature_space
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.reranker.tokens import token
 from degre_pipeline.simulation.shop import ShopConfig
-from degre_pipeline.sources.builders import read_source
 from degre_pipeline.sources.movielens import MovieLensConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.request_log_files import RequestLogFilesConfig
+from degre_pipeline.sources.source_choice import read_source
 
 COLOUR = Field("colour", "categorical", "item")
 PRICE = Field("price", "numeric", "item")

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from typing import Any
 
 START = get_context("forkserver")
-START.set_forkserver_preload(["mlflow", "degre_pipeline.promotion.champion"])
+START.set_forkserver_preload(["mlflow", "degre_pipeline.release.promotion"])
 MODEL = "reranker"
 VERSIONS = (1, 2, 3, 4)
 A_WEEK = 7 * 86_400.0
@@ -17,8 +17,8 @@ def move(uri: str, seed: float, begins: Any) -> None:
     """Promotes a version, or goes back, when all others are ready to move, too."""
     import mlflow
 
-    from degre_pipeline.promotion.aliases import CHAMPION, positions
-    from degre_pipeline.promotion.champion import promote, roll_back
+    from degre_pipeline.release.aliases import CHAMPION, positions
+    from degre_pipeline.release.promotion import promote, roll_back
 
     draw = random.Random(seed)
     _shift_clock(draw.uniform(-A_WEEK, A_WEEK))

@@ -15,10 +15,10 @@ from mlflow.entities import LoggedModel
 from service_process import Client, Clients, end, free_port, process, wait_until
 
 import project_runs
-from degre_pipeline.promotion.contenders import open_contender
-from degre_pipeline.serving.served_files import files_of
-from degre_pipeline.serving.served_model import logged_model
-from degre_pipeline.serving.signature import as_record
+from degre_pipeline.release.loaded_version import open_contender
+from degre_pipeline.serving.model.served_files import files_of
+from degre_pipeline.serving.model.served_model import logged_model
+from degre_pipeline.serving.model.signature import as_record
 
 Answer = tuple[int, dict[str, Any]]
 PAUSE_SECONDS = 0.01
@@ -76,7 +76,7 @@ class Service:
     def __init__(self, model: str, tracking_uri: str, folder: Path, variables: Mapping[str, str]) -> None:
         self.port, self._folder, self._variables = free_port(), folder, variables
         self._command = [
-            *("-m", "degre_pipeline.service", "--port", str(self.port), "--model-name", model),
+            *("-m", "degre_pipeline.serving.web", "--port", str(self.port), "--model-name", model),
             *("--tracking-uri", tracking_uri, "--poll-seconds", "0.3"),
             *("--cache-folder", str(folder / "cache"), "--prediction-log", str(folder / "predictions")),
             *("--runner", "eager", "--deadline-ms", "3000", "--header-seconds", "1"),

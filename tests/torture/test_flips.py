@@ -19,8 +19,8 @@ import project_runs
 from degre_pipeline.cli import WRONG
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.hooks.catalog_files import dataset_file
-from degre_pipeline.promotion.contenders import open_contender
-from degre_pipeline.serving.served_files import files_of
+from degre_pipeline.release.loaded_version import open_contender
+from degre_pipeline.serving.model.served_files import files_of
 
 FLIPS, SERVED_FLIPS = 200, 60
 READ_AGAIN = ("mining", "generator_distillation", "evaluation", "gate")

@@ -10,8 +10,8 @@ import pytest
 from promoters import MODEL, VERSIONS, ready
 from tortured_runs import check_chain
 
-from degre_pipeline.promotion.aliases import CHAMPION, PREVIOUS_CHAMPION, notice, positions
-from degre_pipeline.promotion.champion import promote, roll_back
+from degre_pipeline.release.aliases import CHAMPION, PREVIOUS_CHAMPION, notice, positions
+from degre_pipeline.release.promotion import promote, roll_back
 
 RACES, RACERS = 50, 4
 KILLS = 40

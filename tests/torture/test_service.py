@@ -20,7 +20,7 @@ from service_process import free_port, mlflow_server, wait_until
 from tortured_runs import DAY, LIGHT, Finished, started
 
 import project_runs
-from degre_pipeline.promotion.aliases import positions
+from degre_pipeline.release.aliases import positions
 
 EVENTS = 20
 PATIENCE = 90

@@ -18,8 +18,8 @@ from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 
 import project_runs
-from degre_pipeline.promotion import ledger
-from degre_pipeline.promotion.aliases import CHAMPION, notice, positions
+from degre_pipeline.release import ledger
+from degre_pipeline.release.aliases import CHAMPION, notice, positions
 
 ENV = "test"
 DAY = "2026-02-01"

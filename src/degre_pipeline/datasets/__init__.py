@@ -1,14 +1,15 @@
 """How things are stored: the catalog's own dataset classes. Nothing here is pickled."""
 
-from .checkpoints import CheckpointFolder
-from .checkpoints_dataset import CheckpointsDataset
-from .model_dataset import ModelDataset
-from .rows_dataset import RowsDataset
-from .shards import LoadedShards, Shards
-from .shards_dataset import ShardsDataset
-from .table_dataset import TableDataset
-from .tensors_dataset import TensorsDataset
-from .text_datasets import JSONDataset, TextDataset
+from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
+from degre_pipeline.datasets.checkpoints_dataset import CheckpointsDataset
+from degre_pipeline.datasets.model_dataset import ModelDataset
+from degre_pipeline.datasets.rows_dataset import RowsDataset
+from degre_pipeline.datasets.run_facts_dataset import RunFactsDataset
+from degre_pipeline.datasets.shards import LoadedShards, Shards
+from degre_pipeline.datasets.shards_dataset import ShardsDataset
+from degre_pipeline.datasets.table_dataset import TableDataset
+from degre_pipeline.datasets.tensors_dataset import TensorsDataset
+from degre_pipeline.datasets.text_datasets import JSONDataset, TextDataset
 
 __all__ = [
     "CheckpointFolder",
@@ -17,6 +18,7 @@ __all__ = [
     "LoadedShards",
     "ModelDataset",
     "RowsDataset",
+    "RunFactsDataset",
     "Shards",
     "ShardsDataset",
     "TableDataset",

@@ -5,7 +5,7 @@ from typing import Any, Never
 
 from kedro.io import AbstractDataset, DatasetError
 
-from .checkpoints import CheckpointFolder
+from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
 
 
 class CheckpointsDataset(AbstractDataset[Never, CheckpointFolder]):

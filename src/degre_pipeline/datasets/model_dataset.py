@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from .tensor_files import read_header, read_tensors, write_tensors
+from degre_pipeline.datasets.tensor_files import read_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from degre_pipeline.reranker.configs import TrainedWeights
+    from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
 _CONFIG = "config"
 
@@ -36,7 +36,7 @@ class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
         Raises: DatasetError if the file is missing, damaged or was written without a configuration.
         """
         # Imported here so that reading the catalog does not load the science.
-        from degre_pipeline.reranker.configs import TrainedWeights
+        from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
         return TrainedWeights(weights=read_tensors(self._filepath), config=self._read_config())
 

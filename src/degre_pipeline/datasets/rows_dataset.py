@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from .atomic import atomic_path
+from degre_pipeline.datasets.atomic import atomic_path
 
 Rows = list[dict[str, Any]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kedro.io import DatasetError
 
-from .atomic import FileBeside, atomic_path
+from degre_pipeline.datasets.atomic import FileBeside, atomic_path
 
 
 def seal_of(path: Path) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .tensor_files import read_tensor, read_tensors
+from degre_pipeline.datasets.tensor_files import read_tensor, read_tensors
 
 
 @dataclass(frozen=True)

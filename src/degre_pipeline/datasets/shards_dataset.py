@@ -7,9 +7,9 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 from tqdm import tqdm
 
-from .atomic import atomic_path, remove_leftovers
-from .shards import LoadedShards, Shards, shard_path
-from .tensor_files import read_header, write_tensors
+from degre_pipeline.datasets.atomic import atomic_path, remove_leftovers
+from degre_pipeline.datasets.shards import LoadedShards, Shards, shard_path
+from degre_pipeline.datasets.tensor_files import read_header, write_tensors
 
 _STARTED = "_STARTED.json"
 _SUCCESS = "_SUCCESS.json"

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from .atomic import FileBeside
-from .seals import check_seal, put_sealed
+from degre_pipeline.datasets.atomic import FileBeside
+from degre_pipeline.datasets.seals import check_seal, put_sealed
 
 
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):

@@ -13,7 +13,7 @@ from kedro.io import DatasetError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .atomic import atomic_path
+from degre_pipeline.datasets.atomic import atomic_path
 
 _CONTENT = "content"
 """The one entry of a file's own header: safetensors writes several in no fixed order."""

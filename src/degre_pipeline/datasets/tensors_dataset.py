@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from kedro.io import AbstractDataset
 
-from .tensor_files import read_tensors, write_tensors
+from degre_pipeline.datasets.tensor_files import read_tensors, write_tensors
 
 
 class TensorsDataset(AbstractDataset[dict[str, torch.Tensor], dict[str, torch.Tensor]]):

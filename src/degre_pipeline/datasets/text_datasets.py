@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
-from .seals import check_seal, sealed_path
+from degre_pipeline.datasets.seals import check_seal, sealed_path
 
 Content = TypeVar("Content")
 

@@ -1,14 +1,14 @@
 """Cross-cutting facts about a run, written to MLflow. Hooks never change data."""
 
-from .artifacts import ArtifactsHook
-from .closing_table import ClosingTableHook
-from .first_checks import FirstChecksHook
-from .metrics import MetricsHook
-from .mlflow_run import MlflowRunHook
-from .provenance import ProvenanceHook
-from .tables_together import TablesTogetherHook
-from .training_processes import TrainingProcessesHook, writes_here
-from .unread_parameters import UnreadParametersHook
+from degre_pipeline.hooks.artifacts import ArtifactsHook
+from degre_pipeline.hooks.closing_table import ClosingTableHook
+from degre_pipeline.hooks.first_checks import FirstChecksHook
+from degre_pipeline.hooks.logged_metrics import MetricsHook
+from degre_pipeline.hooks.mlflow_run import MlflowRunHook
+from degre_pipeline.hooks.provenance import ProvenanceHook
+from degre_pipeline.hooks.tables_together import TablesTogetherHook
+from degre_pipeline.hooks.training_processes import TrainingProcessesHook, writes_here
+from degre_pipeline.hooks.unread_parameters import UnreadParametersHook
 
 __all__ = [
     "ArtifactsHook",

@@ -6,7 +6,7 @@ import mlflow
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 
-from .catalog_files import dataset_file
+from degre_pipeline.hooks.catalog_files import dataset_file
 
 KEPT_LAYERS = {"06_models": "models", "08_reporting": "reporting"}
 """Data layers whose files are kept, and the artifact folder of each."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from .metrics import METRICS_DATASET
+from degre_pipeline.hooks.logged_metrics import METRICS_DATASET
 
 GATE_DATASET = "gate_decision"
 
@@ -37,7 +37,7 @@ class ClosingTableHook:
         """Print them, if the run made any."""
         if self._metrics is not None:
             # Imported here so that commands that run no pipeline do not load the evaluation.
-            from degre_pipeline.pipelines.evaluation.report.results_table import results_table
+            from degre_pipeline.reports.results_table import results_table
 
             sys.stdout.write(f"\n{results_table(self._metrics)}\n")
         if self._decision is not None:

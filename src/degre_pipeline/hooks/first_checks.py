@@ -12,11 +12,11 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from .every_pipeline import ALL, every_pipeline
-from .flat_parameters import flatten
-from .later_steps import COSTLY, check_later_steps
-from .missing_inputs import check_inputs
-from .training_processes import writes_here
+from degre_pipeline.hooks.every_pipeline import ALL, every_pipeline
+from degre_pipeline.hooks.flat_parameters import flatten
+from degre_pipeline.hooks.later_steps import COSTLY, check_later_steps
+from degre_pipeline.hooks.missing_inputs import check_inputs
+from degre_pipeline.hooks.training_processes import writes_here
 
 LEAST_FREE_BYTES = 200 * 2**20
 """A run of the smallest data writes that much, with MLflow's copies."""
@@ -110,7 +110,7 @@ def check_free_disk(folder: Path, least: int = LEAST_FREE_BYTES) -> None:
 
 def check_devices(settings: Mapping[str, Any]) -> None:
     """Raises ValueError for a setting `device` that this machine does not have."""
-    from degre_pipeline.reranker.training import choose_device
+    from degre_pipeline.reranker.training.loop import choose_device
 
     for name, value in flatten(settings).items():
         if name.rpartition(".")[2] == "device":
@@ -121,7 +121,7 @@ def check_devices(settings: Mapping[str, Any]) -> None:
 
 
 def _check_registry(settings: Mapping[str, Any]) -> None:
-    from degre_pipeline.promotion.registered import check_registry
+    from degre_pipeline.release.registry import check_registry
 
     registration = settings["registration"]
     check_registry(registration["model_name"], (settings["ingestion"]["source"], registration["data"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from degre_pipeline.promotion.filters import quoted
+from degre_pipeline.release.filters import quoted
 
 HOST, PROCESS = "host", "process"
 """Tags of a run: the machine and the process that write to it."""

@@ -18,8 +18,8 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
         settings: The checked parameters of all daily pipelines.
     """
     # Imported here so that commands that run no pipeline do not load the science.
-    from degre_pipeline.reranker.batching import Requests
     from degre_pipeline.reranker.features import FeatureSpace
+    from degre_pipeline.reranker.requests import Requests
 
     requests = Requests.from_tensors(catalog.load("request_tensors"))
     space = FeatureSpace.from_dict(catalog.load("feature_space"))
@@ -30,15 +30,11 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
 
 def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> None:
     """Builds the models as they will be built, and joins them as they will be joined."""
-    from degre_pipeline.reranker.models.builders import (
-        build_evaluator,
-        check_pessimism,
-        start_from_evaluator,
-        store,
-    )
+    from degre_pipeline.reranker.models.builders import build_evaluator
     from degre_pipeline.reranker.models.generator import build_generator
+    from degre_pipeline.reranker.models.stored_models import check_pessimism, start_from_evaluator, store
     from degre_pipeline.reranker.support import varies, with_head
-    from degre_pipeline.reranker.training import seeded
+    from degre_pipeline.reranker.training.loop import seeded
 
     evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
@@ -60,11 +56,10 @@ def _check_mining(requests: Any, search: Any) -> None:
 
 def _check_example(catalog: DataCatalog, space: Any) -> None:
     """Puts together and checks the requests by which registration will describe and compare the model."""
-    from degre_pipeline.pipelines.registration.nodes import COMPARED, learned_from, lists_to_compare
-    from degre_pipeline.serving.example_requests import example_requests
-    from degre_pipeline.serving.request_schema import RequestSchema
-    from degre_pipeline.serving.signature import request_signature
-    from degre_pipeline.sources.splits import first_and_last_day
+    from degre_pipeline.serving.model.example_requests import COMPARED, example_requests, lists_to_compare
+    from degre_pipeline.serving.model.request_schema import RequestSchema
+    from degre_pipeline.serving.model.signature import request_signature
+    from degre_pipeline.sources.splits import first_and_last_day, learned_from
 
     tables = {name: catalog.load(name) for name in ("requests", "users", "items")}
     tables["candidates"] = catalog.load("scored_candidates")

@@ -8,9 +8,8 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
 from degre_pipeline.datasets import ShardsDataset
-
-from .catalog_files import dataset_file
-from .every_pipeline import ALL
+from degre_pipeline.hooks.catalog_files import dataset_file
+from degre_pipeline.hooks.every_pipeline import ALL
 
 
 def check_inputs(

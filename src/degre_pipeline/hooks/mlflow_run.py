@@ -15,11 +15,10 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from degre_pipeline.hooks.killed_runs import close_killed_runs, writer_tags
+from degre_pipeline.hooks.mlflow_database import database_at_hand
+from degre_pipeline.hooks.workflow_run import find_or_create_run, workflow_run
 from degre_pipeline.locations import database_file, tracking_uri
-
-from .killed_runs import close_killed_runs, writer_tags
-from .mlflow_database import database_at_hand
-from .workflow_run import find_or_create_run, workflow_run
 
 with warnings.catch_warnings(record=True):
     # It defines an MLflow model without type hints, which MLflow's own filter would report in every command.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE
 
-from .catalog_files import dataset_file
-from .flat_parameters import flatten, loggable
-from .workflow_run import joined
+from degre_pipeline.hooks.catalog_files import dataset_file
+from degre_pipeline.hooks.flat_parameters import flatten, loggable
+from degre_pipeline.hooks.workflow_run import joined
+from degre_pipeline.run_facts import UNKNOWN, git_state
 
 REQUEST_LOG_TABLES = ("requests", "candidates", "exposures", "users", "items")
 TAGGED_PARAMETERS = ("seed", "run_date", "device")
@@ -67,7 +67,7 @@ class ProvenanceHook:
             {
                 "pipelines": joined(known.tags.get("pipelines"), pipelines),
                 "hardware": _hardware(),
-                **_git_state(Path(run_params["project_path"])),
+                **_git_tags(Path(run_params["project_path"])),
                 **_tagged(self._parameters),
             }
         )
@@ -135,19 +135,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _git_state(folder: Path) -> dict[str, str]:
-    """Return the commit and whether files differ from it; "unknown" outside a repository."""
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        dirty = bool(_git(folder, "status", "--porcelain"))
-    except (OSError, subprocess.CalledProcessError):
-        return {"git_commit": "unknown", "git_dirty": "unknown"}
-    return {"git_commit": commit, "git_dirty": str(dirty).lower()}
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+def _git_tags(folder: Path) -> dict[str, str]:
+    commit, changed = git_state(folder)
+    return {"git_commit": commit, "git_dirty": UNKNOWN if commit == UNKNOWN else str(changed).lower()}
 
 
 def _tagged(parameters: dict[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from kedro.framework import project
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 
-from .flat_parameters import flatten
+from degre_pipeline.hooks.flat_parameters import flatten
 
 _ALL = "__default__"
 _PREFIX = "params:"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import mlflow
 
-from degre_pipeline.promotion.filters import quoted
+from degre_pipeline.release.filters import quoted
 
 VARIABLE = "DEGRE_WORKFLOW_RUN"
 """Environment variable by which a scheduler names the workflow that a `kedro run` is a step of."""

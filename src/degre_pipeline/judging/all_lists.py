@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.compilation import fuse_steps, step_work
-from degre_pipeline.reranker.configs import EvaluationConfig
-from degre_pipeline.reranker.exact_search import AllLists, all_list_values, tree_size
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.exact import AllLists, all_list_values, tree_size
+from degre_pipeline.reranker.training.compilation import fuse_steps, step_work
 from degre_pipeline.simulation.click_world import ClickTruth
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge, Optimum, Values, prefix_values, true_ndcg
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties
-from degre_pipeline.reranker.valuation import random_lists_of
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.valuation import random_lists_of
 
 
 def judge_subjects(

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import DECIMALS, discounted_gain, discounts
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.valuation import list_prefix_values
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.valuation import list_prefix_values
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
 from degre_pipeline.simulation.optimum import best_lists
 

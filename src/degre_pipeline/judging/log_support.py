@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from degre_pipeline.reranker.batching import Requests
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.support import (
     LEAST_COVERAGE,
     in_ranking_order,

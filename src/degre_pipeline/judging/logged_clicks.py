@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap, bootstrap_ratio
 from degre_pipeline.reranker.replay import (
     LEAST_PROPENSITY,
@@ -25,6 +24,7 @@ from degre_pipeline.reranker.replay import (
     supported_share,
     weighted_click_metrics,
 )
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
 from degre_pipeline.reranker.support import score_ranks, varies
 

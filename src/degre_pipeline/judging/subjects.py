@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import Decoding
-from degre_pipeline.reranker.strategies import build_search
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.strategies import build_search
+from degre_pipeline.reranker.search.valuation import random_lists_of
 from degre_pipeline.reranker.support import ranking_order
-from degre_pipeline.reranker.valuation import random_lists_of
 
 SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 

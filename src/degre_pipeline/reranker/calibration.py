@@ -2,9 +2,9 @@
 
 import torch
 
-from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
-from degre_pipeline.reranker.objectives import exposed_list_loss
+from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.training.objectives import exposed_list_loss
 
 ROUNDS = 50
 

@@ -7,29 +7,27 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
-from degre_pipeline.reranker.configs import (
-    FROM_NOTHING,
-    DistillationConfig,
-    GeneratorConfig,
-    TrainedWeights,
-    TrainingConfig,
-)
 from degre_pipeline.reranker.distillation_gap import best_completions
 from degre_pipeline.reranker.fingerprints import fingerprint
-from degre_pipeline.reranker.models.builders import (
+from degre_pipeline.reranker.mined_requests import MinedRequests, exposed_as_mined
+from degre_pipeline.reranker.models.continuation import continue_from, usable
+from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import (
+    FROM_NOTHING,
+    TrainedWeights,
     restore_evaluator,
     sizes_of,
     start_from_evaluator,
     store,
 )
-from degre_pipeline.reranker.models.continuation import continue_from, usable
-from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
-from degre_pipeline.reranker.objectives import DistillationLoss, MinedRequests, exposed_as_mined
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.search import extension_values
-from degre_pipeline.reranker.training import choose_device, fit, seeded
+from degre_pipeline.reranker.search.beam import extension_values
+from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
+from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints, History, identity_of
 
 
 def distill(

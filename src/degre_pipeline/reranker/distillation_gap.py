@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.beam import beam_search
 
 
 @dataclass(frozen=True)

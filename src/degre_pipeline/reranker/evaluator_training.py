@@ -3,18 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.calibration import calibrate
-from degre_pipeline.reranker.checkpoints import Checkpoints, History, identity_of
-from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, TrainedWeights, TrainingConfig
-from degre_pipeline.reranker.epoch_records import EpochRecords
 from degre_pipeline.reranker.fingerprints import fingerprint
-from degre_pipeline.reranker.models.builders import build_evaluator, member_weights, sizes_of, store
+from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.continuation import continue_from, usable
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
-from degre_pipeline.reranker.objectives import evaluator_loss
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import (
+    FROM_NOTHING,
+    TrainedWeights,
+    member_weights,
+    sizes_of,
+    store,
+)
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.training import choose_device, fit, seeded
+from degre_pipeline.reranker.training.epoch_records import EpochRecords
+from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
+from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints, History, identity_of
 
 
 def train_evaluator(

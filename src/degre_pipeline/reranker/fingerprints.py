@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

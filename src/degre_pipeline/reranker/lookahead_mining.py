@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from degre_pipeline.reranker.batching import ROLES, SPLITS, Requests
-from degre_pipeline.reranker.compilation import fuse_steps, step_work
-from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights, require
-from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.strategies import build_search, requests_at_once
-from degre_pipeline.reranker.training import autocast, choose_device
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
+from degre_pipeline.reranker.requests import ROLES, SPLITS, Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.strategies import build_search, requests_at_once
+from degre_pipeline.reranker.training.compilation import fuse_steps, step_work
+from degre_pipeline.reranker.training.loop import autocast, choose_device
 
 MOST_ASKED = 20_000
 """Requests whose clicks are asked whether other lists than the shown ones are better."""

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from degre_pipeline.reranker.batching import SPLITS, Requests, gather_candidates
-from degre_pipeline.reranker.configs import TrainedWeights, TrainingConfig, check_types, require
-from degre_pipeline.reranker.models.builders import store_ranking_model
+from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, store_ranking_model
+from degre_pipeline.reranker.requests import SPLITS, Requests, gather_candidates
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.training import choose_device, fit, seeded
+from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 STEPS_A_PASS, LEAST_BATCH = 50, 16
 """On a small log a pass has about so many steps, each of a multiple of so many requests."""

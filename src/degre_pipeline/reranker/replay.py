@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
 from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap_ratio
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.support import by_score, placements, score_ranks, shown_ranks
 
 LEAST_PROPENSITY = 0.02

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.requests import Requests
 
 LEAST_COVERAGE = 0.8
 """Of slots by a log: below it, effects of slots and of scores are not told apart."""

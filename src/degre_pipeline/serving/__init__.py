@@ -1,1 +1,1 @@
-"""The served model: raw requests in, ordered lists out, packed so that plain MLflow loads it."""
+"""The served model, and the web service around it."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from degre_pipeline.reranker.configs import check_types, require
+from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArray
 from degre_pipeline.simulation.shop import Shop
 from degre_pipeline.simulation.shop_day import purchase_probabilities

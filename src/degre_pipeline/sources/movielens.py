@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from degre_pipeline.reranker.configs import check_types
+from degre_pipeline.reranker.checked_settings import check_types
 from degre_pipeline.sources.movielens_files import MOVIES, RATINGS, USERS, read_lines
 from degre_pipeline.sources.negatives import sample_negatives
 from degre_pipeline.sources.request_log import RequestLog, conform

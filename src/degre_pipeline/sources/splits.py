@@ -169,3 +169,8 @@ def _check_splits(splits: pd.DataFrame, strategy: str, external_share: float) ->
                     f"found: {listed}. Give more requests or another share, more validation_days or "
                     "test_days, or split: by_time."
                 )
+
+
+def learned_from(lists: pd.DataFrame) -> pd.Series:
+    """Returns the ids of the requests that training has seen: validation chose the epoch to stop at."""
+    return lists.loc[lists["split"] != TEST, "request_id"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .offline_pages import make_self_contained
+from degre_pipeline.validation.offline_pages import make_self_contained
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult

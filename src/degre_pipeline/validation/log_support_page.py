@@ -8,9 +8,8 @@ import pandas as pd
 
 from degre_pipeline.judging.log_support import CONSTANT, figures_of
 from degre_pipeline.reranker.support import LEAST_COVERAGE
-
-from .data_docs import build_site, run_expectations
-from .rules import between
+from degre_pipeline.validation.data_docs import build_site, run_expectations
+from degre_pipeline.validation.expectations import between
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .column_kinds import IDENTIFIER, LIST, NUMERIC, TEXT, TIME, WHOLE
-from .derived_columns import flat_lists, unchanged, with_candidate_checks, with_exposure_checks
-from .rules import between, equal, greater, has_rows, never_missing, one_of, unique
+from degre_pipeline.validation.column_kinds import IDENTIFIER, LIST, NUMERIC, TEXT, TIME, WHOLE
+from degre_pipeline.validation.derived_columns import (
+    flat_lists,
+    unchanged,
+    with_candidate_checks,
+    with_exposure_checks,
+)
+from degre_pipeline.validation.expectations import (
+    between,
+    equal,
+    greater,
+    has_rows,
+    never_missing,
+    one_of,
+    unique,
+)
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation

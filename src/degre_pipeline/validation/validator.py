@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
-from .column_kinds import column_kinds
-from .data_docs import build_site, run_expectations
-from .failures import describe_failures
-from .rules import kind_in
-from .suites import SUITES
+from degre_pipeline.validation.column_kinds import column_kinds
+from degre_pipeline.validation.data_docs import build_site, run_expectations
+from degre_pipeline.validation.expectations import kind_in
+from degre_pipeline.validation.failures import describe_failures
+from degre_pipeline.validation.suites import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.reranker.requests import Requests
 
 CONFIG = EvaluationConfig(bootstrap_samples=40, batch_size=2, device="cpu")
 

@@ -4,7 +4,7 @@ import torch
 from diagnosed import CONFIG, WrittenJudge, figure
 
 from degre_pipeline.judging.diagnostics.agreement import correlation_over_requests, judge_agreement_rows
-from degre_pipeline.judging.diagnostics.settings import DiagnosticsConfig
+from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsConfig
 
 
 def test_judges_may_agree_on_one_kind_of_list_and_not_on_another(make_requests) -> None:

@@ -4,13 +4,15 @@ import pytest
 import torch
 from diagnosed import CONFIG, WrittenJudge, figure
 
-from degre_pipeline.judging.diagnostics.distillation import distillation_rows
+from degre_pipeline.judging.diagnostics.generator_gap import distillation_rows
 from degre_pipeline.judging.diagnostics.mined import beam_size_rows, epoch_rows, mine_with_beams
 from degre_pipeline.judging.judges import EvaluatorJudge
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig
 from degre_pipeline.reranker.distillation_gap import step_gap
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import restore_evaluator, store
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 SEARCH = MiningConfig(strategy="diverse_beam", beam_size=3, device="cpu")
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from diagnosed import CONFIG, figure
 
+from degre_pipeline.judging.diagnostics.diagnostic_rows import COLUMNS, table_of
 from degre_pipeline.judging.diagnostics.optimism import deciles, optimism_rows
-from degre_pipeline.judging.diagnostics.rows import COLUMNS, table_of
 
 
 def judgements(subject: str, judge: str, slots: list[list[float]]) -> pd.DataFrame:

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.judging.diagnostics.rows import COLUMNS
-from degre_pipeline.judging.diagnostics.settings import DiagnosticsConfig
+from degre_pipeline.judging.diagnostics.diagnostic_rows import COLUMNS
+from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsConfig
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.pipelines.evaluation.nodes import (
     diagnose,
     diagnose_models,
@@ -17,16 +18,13 @@ from degre_pipeline.pipelines.evaluator_training.nodes import (
     train_external_evaluator,
     train_mining_evaluator,
 )
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import (
-    EpochMiningConfig,
-    EvaluationConfig,
-    EvaluatorConfig,
-    MiningConfig,
-    TrainingConfig,
-)
-from degre_pipeline.reranker.models.builders import restore_evaluator
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.valuation import list_values
+from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 from small_shop import Shop
 
 MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16, members=2)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EpochMiningConfig, EvaluatorConfig, TrainedWeights, TrainingConfig
-from degre_pipeline.reranker.models.builders import restore_evaluator
-from degre_pipeline.reranker.search import beam_search
-from degre_pipeline.reranker.training import NotANumberError
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
+from degre_pipeline.reranker.training.loop import NotANumberError
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16)
 TRAINING = TrainingConfig(epochs=2, batch_size=64, learning_rate=5e-3, device="cpu")

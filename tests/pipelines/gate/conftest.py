@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 from torch import Tensor
 
 from degre_pipeline.pipelines.gate.nodes import (
@@ -16,12 +15,14 @@ from degre_pipeline.pipelines.gate.nodes import (
     write_gate_report,
 )
 from degre_pipeline.pipelines.registration.nodes import register_model
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, TrainedWeights
-from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
-from degre_pipeline.reranker.gate.configs import GateConfig
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_generator, store
+from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.reranker.models.stored_models import (
+    FROM_NOTHING,
+    TrainedWeights,
+    restore_generator,
+)
+from degre_pipeline.reranker.requests import Requests
+from small_run import RUN
 from small_shop import Shop
 
 NAME = "reranker"
@@ -42,30 +43,6 @@ FIGURES += [
         ("generator", "logged_clicks", "order_over_shown"),
     )
 ]
-
-
-@pytest.fixture(scope="session")
-def settings(gate_config: GateConfig) -> GateConfig:
-    """Few requests, and latency that two loaded machines may differ in."""
-    return replace(
-        gate_config,
-        requests=80,
-        least_requests=20,
-        least_users=5,
-        bootstrap_samples=100,
-        latency_requests=4,
-        latency_ratio=100.0,
-        old_user_requests=15,
-    )
-
-
-@pytest.fixture(scope="session")
-def external_evaluator(shop: Shop) -> TrainedWeights:
-    torch.manual_seed(3)
-    space = FeatureSpace.from_dict(shop.feature_space)
-    config = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8, position_dim=4)
-    encoding = encoding_of({ENCODING: encoding_tensor(shop.feature_space)})
-    return store(build_evaluator(space.sizes(), 4, config), space.sizes(), 4, config, encoding)
 
 
 @dataclass(frozen=True)
@@ -130,15 +107,15 @@ class Gate:
     ) -> dict[str, Any]:
         return decide_promotion(gate_slice, judgements, facts, FIGURES, registered, self.settings)
 
-    def pass_through(self, shop: Shop, registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    def pass_through(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         """Returns what the last node returns."""
-        return self.record(self.decide(shop, registered), registered, **settings)
+        return self.record(self.decide(shop, registered), registered, **changed)
 
-    def record(self, decision: dict[str, Any], registered: dict[str, Any], **settings: Any) -> dict[str, Any]:
-        report = write_gate_report(decision, {"last_day": "2026-01-31"})
-        return record_decision(decision, report, registered, replace(self.settings, **settings))
+    def record(self, decision: dict[str, Any], registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
+        report = write_gate_report(decision, {"last_day": "2026-01-31"}, RUN)
+        return record_decision(decision, report, registered, replace(self.settings, **changed), RUN)
 
 
 @pytest.fixture
-def gate(shop, external_evaluator, shop_truth, settings, registry) -> Gate:
-    return Gate(shop, external_evaluator, shop_truth, settings)
+def gate(shop, external_evaluator, shop_truth, gate_settings, registry) -> Gate:
+    return Gate(shop, external_evaluator, shop_truth, gate_settings)

@@ -12,15 +12,15 @@ import torch
 from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.pipelines.gate.pipeline import create_pipeline
 from degre_pipeline.pipelines.list_building.nodes import ListConfig, encode_requests, fit_features
-from degre_pipeline.pipelines.registration import registry as registration
-from degre_pipeline.promotion import ledger
-from degre_pipeline.promotion.aliases import positions
-from degre_pipeline.promotion.champion import promote, roll_back
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.models.builders import restore_generator
-from degre_pipeline.serving import packaging
-from degre_pipeline.serving.reranking_model import build_reranker
+from degre_pipeline.release import ledger, registration
+from degre_pipeline.release.aliases import positions
+from degre_pipeline.release.promotion import promote, roll_back
+from degre_pipeline.reranker.models.stored_models import restore_generator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.serving.model import packaging
+from degre_pipeline.serving.model.reranking_model import build_reranker
 from degre_pipeline.simulation.click_world import ClickTruth
+from small_run import RUN
 from small_shop import small_generator
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")
@@ -294,9 +294,9 @@ def test_files_of_two_gates_do_not_decide(gate, shop):
         ):
             gate.decide_on(*mixed)
     decision = gate.decide_on(gate_slice, judgements, facts, registered)
-    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"})
+    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"}, RUN)
     with pytest.raises(ValueError, match="the gate's report is of another decision"):
-        record_decision(decision, report, registered, gate.settings)
+        record_decision(decision, report, registered, gate.settings, RUN)
 
 
 def test_a_version_made_anew_under_the_same_number_was_not_judged(gate, shop, registry):

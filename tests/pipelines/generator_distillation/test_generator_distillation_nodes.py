@@ -10,26 +10,23 @@ from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator, load_mined
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    MiningConfig,
-    TrainedWeights,
-    TrainingConfig,
-)
 from degre_pipeline.reranker.distillation import agreement_with_teacher
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.lookahead_mining import mine
-from degre_pipeline.reranker.models.builders import (
-    build_evaluator,
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import (
+    TrainedWeights,
     restore_evaluator,
     restore_generator,
     store,
 )
 from degre_pipeline.reranker.replay import places_among_shown
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
 MODEL = GeneratorConfig(**SHAPE, dropout=0.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.pipelines.list_building.lists import join_lists
+from degre_pipeline.lists.joined_lists import join_lists
 from degre_pipeline.pipelines.list_building.nodes import (
     ListConfig,
     build_lists,
@@ -15,8 +15,8 @@ from degre_pipeline.pipelines.list_building.nodes import (
     fit_features,
     score_candidates,
 )
-from degre_pipeline.reranker.configs import FROM_NOTHING
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.sources.request_log import RequestLog
 

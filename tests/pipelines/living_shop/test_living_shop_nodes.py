@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from degre_pipeline.experiments.living_shop_config import LivingShopConfig
 from degre_pipeline.pipelines.living_shop.nodes import live_through, tell_story
-from degre_pipeline.pipelines.living_shop.settings import LivingShopConfig
-from degre_pipeline.promotion.champion import promote
+from degre_pipeline.release.promotion import promote
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.serving.example_requests import example_requests
-from degre_pipeline.serving.packaging import log_reranker
+from degre_pipeline.serving.model.example_requests import example_requests
+from degre_pipeline.serving.model.packaging import log_reranker
 from degre_pipeline.simulation.shop_changes import shop_on
 from degre_pipeline.simulation.shop_day import simulate_day
 from degre_pipeline.sources.request_log_files import RequestLogFilesConfig, read_request_log_files
+from small_run import RUN
 from small_shop import SHOP, Shop, small_generator
 
 LIVING = replace(SHOP, requests_per_day=80, item_lifetime=10, taste_drift=0.5)
@@ -101,7 +102,7 @@ def test_from_then_on_the_champion_of_an_earlier_day_serves(champions) -> None:
         for one, table in tables.items():
             pd.testing.assert_frame_equal(table, again[name][one])
 
-    page = tell_story({one: (lambda table=table: table) for one, table in pages.items()})
+    page = tell_story({one: (lambda table=table: table) for one, table in pages.items()}, RUN)
     assert page.count("(new)") == 2, "two versions began to serve"
     assert page.index("2026-02-03") < page.index("2026-02-04")
     assert f"{figures.loc['best', 'clicks']:.4f}" in page

@@ -9,11 +9,13 @@ from torch import Tensor
 from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards, Shards
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, TrainedWeights
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator, store
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.search.beam import beam_search
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 SMALL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16)
 CONFIG = MiningConfig(beam_size=3, batch_size=4, shard_size=5, device="cpu")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from degre_pipeline.pipelines.online_experiment.figures import rows_of, sentence
+from degre_pipeline.experiments.lift_rows import rows_of, sentence
+from degre_pipeline.experiments.traffic import chosen, handed_over, ranking_order
 from degre_pipeline.pipelines.online_experiment.nodes import (
     check_unseen,
     measure_lifts,
@@ -19,12 +20,12 @@ from degre_pipeline.pipelines.online_experiment.nodes import (
     train_prm,
     write_online_report,
 )
-from degre_pipeline.pipelines.online_experiment.report import groups_of, one
-from degre_pipeline.pipelines.online_experiment.traffic import chosen, handed_over, ranking_order
+from degre_pipeline.reports.experiment_page import groups_of, one
 from degre_pipeline.reranker.baselines.prm import PrmConfig
-from degre_pipeline.reranker.configs import TrainingConfig
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig
+from small_run import RUN
 from small_shop import SHOP
 
 RUN_DATE = "2026-01-31"
@@ -160,10 +161,10 @@ def test_a_lift_is_told_in_percent():
 
 def test_the_report_shows_every_group_and_escapes_what_it_is_given(outcomes, split):
     rows = measure_lifts(outcomes, split[1], CONFIG)
-    page = write_online_report(rows, SERVED, RUN_DATE, CONFIG)
+    page = write_online_report(rows, SERVED, RUN_DATE, CONFIG, RUN)
     assert page.isascii()
     assert "&lt;eager&gt;" in page
-    assert "data:image/png;base64," in page
+    assert "data:image/svg+xml;base64," in page
     for _, group in groups_of(rows):
         assert f"<td>{group}</td>" in page
     assert "before the experiment" in page

@@ -4,17 +4,21 @@ import mlflow
 import pytest
 import torch
 
-from degre_pipeline.pipelines.registration import registry as registration
-from degre_pipeline.pipelines.registration.nodes import lists_to_compare, register_model
+from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
-from degre_pipeline.pipelines.registration.registry import metric_tags
-from degre_pipeline.promotion import ledger
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import FROM_NOTHING, TrainedWeights
+from degre_pipeline.release import ledger, registration
+from degre_pipeline.release.registration import metric_tags
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
-from degre_pipeline.reranker.models.builders import restore_generator, store_ranking_model
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
+from degre_pipeline.reranker.models.stored_models import (
+    FROM_NOTHING,
+    TrainedWeights,
+    restore_generator,
+    store_ranking_model,
+)
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.serving.model.example_requests import lists_to_compare
 from small_shop import small_generator
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from degre_pipeline.datasets import ShardsDataset
-from degre_pipeline.pipelines.truth_study.judges import TRAINED
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.judging.study.study_config import StudyConfig
+from degre_pipeline.judging.study.study_judges import TRAINED
 from degre_pipeline.pipelines.truth_study.nodes import (
     judge_study,
     run_arms,
@@ -12,15 +14,10 @@ from degre_pipeline.pipelines.truth_study.nodes import (
     train_study_judges,
     value_random_lists,
 )
-from degre_pipeline.pipelines.truth_study.settings import StudyConfig
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    MiningConfig,
-    TrainingConfig,
-)
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32, "dropout": 0.0}
 TRAINING = TrainingConfig(epochs=4, batch_size=64, learning_rate=1e-2, schedule="one_cycle", device="cpu")

@@ -8,9 +8,9 @@ from degre_pipeline.reranker.baselines.nlgr_evaluator import (
     restore_nlgr_evaluator,
     store_nlgr_evaluator,
 )
-from degre_pipeline.reranker.batching import gather_candidates
-from degre_pipeline.reranker.configs import TrainingConfig
-from degre_pipeline.reranker.training import fit
+from degre_pipeline.reranker.requests import gather_candidates
+from degre_pipeline.reranker.training.loop import fit
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 CONFIG = NlgrEvaluatorConfig(embedding_dim=4, hidden=16, dropout=0.0)
 

@@ -15,12 +15,12 @@ from degre_pipeline.reranker.baselines.prm import (
     restore_prm,
     store_prm,
 )
-from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import TrainingConfig
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.ranking_stage import pointwise_loss
-from degre_pipeline.reranker.training import fit
+from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.training.loop import fit
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.click_world import ClickTruth
 
 CONFIG = PrmConfig(embedding_dim=4, width=8, blocks=2, heads=2, feedforward=16, dropout=0.1)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from degre_pipeline.reranker.models.appeal import SPEED, AssumedExamination, RisingScore, examined
-from degre_pipeline.reranker.search import beam_search
+from degre_pipeline.reranker.search.beam import beam_search
 
 
 def test_a_click_needs_a_slot_that_is_looked_at_and_an_item_that_appeals() -> None:
@@ -56,8 +56,8 @@ def test_the_score_moves_an_item_by_its_own_share_alone(make_evaluator, make_req
 
 
 def test_without_a_ranking_score_items_are_judged_by_their_other_fields(sizes) -> None:
-    from degre_pipeline.reranker.configs import EvaluatorConfig
     from degre_pipeline.reranker.models.builders import build_evaluator
+    from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 
     evaluator = build_evaluator(sizes[:-1], 3, EvaluatorConfig(head="appeal", layers=1, width=8, heads=2))
     static, items = torch.ones(2, 2, dtype=torch.int32), torch.ones(2, 3, 3, dtype=torch.int32)

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from degre_pipeline.reranker.configs import FROM_NOTHING, EvaluatorConfig, GeneratorConfig
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
+from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.continuation import continue_from, usable
 from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, restore_evaluator, store
 from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.search.valuation import list_values
 
 CONFIG = EvaluatorConfig(embedding_dim=4, width=8, layers=2, heads=2, feedforward=16, position_dim=4)
 LENGTH = 4

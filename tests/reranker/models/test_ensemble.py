@@ -3,17 +3,20 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from degre_pipeline.reranker.batching import gather_candidates
-from degre_pipeline.reranker.configs import EvaluatorConfig, MiningConfig, TrainingConfig
-from degre_pipeline.reranker.exact_search import all_list_values
 from degre_pipeline.reranker.losses import cumulative_regression_loss
-from degre_pipeline.reranker.models.builders import build_evaluator, restore_evaluator, store
+from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
-from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.search import beam_search, beam_search_by_reencoding
-from degre_pipeline.reranker.training import fit
-from degre_pipeline.reranker.valuation import list_values
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import restore_evaluator, store
+from degre_pipeline.reranker.requests import gather_candidates
+from degre_pipeline.reranker.search.beam import beam_search, beam_search_by_reencoding
+from degre_pipeline.reranker.search.exact import all_list_values
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.search.valuation import list_values
+from degre_pipeline.reranker.training.loop import fit
+from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 CONFIG = EvaluatorConfig(layers=1, members=2)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests, gather_candidates
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator, prefix_values, slot_value
+from degre_pipeline.reranker.requests import Requests, gather_candidates
 
 VARIANTS = [
     {},

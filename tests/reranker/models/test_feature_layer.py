@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from random_modules import randomized, seeded
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.compilation import has_compiler
 from degre_pipeline.reranker.models.feature_layer import (
     FeatureLayer,
     FieldEmbedding,
@@ -15,6 +14,7 @@ from degre_pipeline.reranker.models.feature_layer import (
     InterDomainAttention,
 )
 from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.training.compilation import has_compiler
 
 GROUPS = ["user", "context", "item", "item"]
 

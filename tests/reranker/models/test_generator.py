@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import GeneratorConfig
 from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator, chosen_before
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
+from degre_pipeline.reranker.requests import Requests
 
 VARIANTS = [
     {"cross_attention": cross, "item_input": item_input}

@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 import torch
 
-from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights
-from degre_pipeline.reranker.models.builders import (
-    build_evaluator,
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.generator import build_generator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import (
+    TrainedWeights,
     restore_evaluator,
     restore_generator,
     start_from_evaluator,
     store,
 )
-from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.schema import FieldSize
 
 SHAPE: dict[str, Any] = {

@@ -3,14 +3,14 @@ import itertools
 import pytest
 import torch
 
-from degre_pipeline.reranker.batching import gather_candidates
-from degre_pipeline.reranker.exact_search import all_list_values
 from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.models.slot_clicks import clicks_reach
-from degre_pipeline.reranker.objectives import evaluator_loss
-from degre_pipeline.reranker.search import beam_search, beam_search_by_reencoding, extension_values
-from degre_pipeline.reranker.valuation import list_prefix_values
+from degre_pipeline.reranker.requests import gather_candidates
+from degre_pipeline.reranker.search.beam import beam_search, beam_search_by_reencoding, extension_values
+from degre_pipeline.reranker.search.exact import all_list_values
+from degre_pipeline.reranker.search.valuation import list_prefix_values
+from degre_pipeline.reranker.training.objectives import evaluator_loss
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 
 

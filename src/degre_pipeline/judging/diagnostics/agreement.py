@@ -6,12 +6,12 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
-from degre_pipeline.judging.diagnostics.rows import Row, estimated, row
+from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated, row
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge, Values, prefix_values
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS, Estimate, rank_correlation
-from degre_pipeline.reranker.valuation import random_lists_of
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.valuation import random_lists_of
 
 LISTS_A_BATCH = 4096
 

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.diagnostics.agreement import values_by_judge
-from degre_pipeline.judging.diagnostics.rows import MINER, Row, rows_along
+from degre_pipeline.judging.diagnostics.diagnostic_rows import MINER, Row, rows_along
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 
 def mine_with_beams(

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from degre_pipeline.judging.diagnostics.rows import Row, estimated
+from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.subjects import SUBJECTS
-from degre_pipeline.reranker.configs import EvaluationConfig
 
 PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
 """What may have been logged together, by the name of the share that was not."""

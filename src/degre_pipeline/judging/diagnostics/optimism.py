@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from degre_pipeline.judging.diagnostics.rows import MINER, Row, estimated, row
+from degre_pipeline.judging.diagnostics.diagnostic_rows import MINER, Row, estimated, row
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Values
-from degre_pipeline.reranker.configs import EvaluationConfig
 from degre_pipeline.reranker.metrics import Estimate
 
 DECILES = 10

@@ -8,12 +8,21 @@ from torch import Tensor
 
 from degre_pipeline.judging import all_lists
 from degre_pipeline.judging.diagnostics.agreement import judge_agreement_rows
-from degre_pipeline.judging.diagnostics.distillation import distillation_rows
+from degre_pipeline.judging.diagnostics.diagnostic_rows import table_of
+from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsConfig
+from degre_pipeline.judging.diagnostics.generator_gap import distillation_rows
 from degre_pipeline.judging.diagnostics.mined import beam_size_rows, epoch_rows, mine_with_beams
 from degre_pipeline.judging.diagnostics.novelty import novelty_rows
 from degre_pipeline.judging.diagnostics.optimism import optimism_rows
-from degre_pipeline.judging.diagnostics.rows import table_of
-from degre_pipeline.judging.diagnostics.settings import DiagnosticsConfig
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.judging.evaluator_quality import (
+    calibration_table,
+    gauc_rows,
+    predicted_levels,
+    quality_rows,
+    true_levels,
+)
+from degre_pipeline.judging.examples import choose_requests, lay_out, value_judge
 from degre_pipeline.judging.judgements import add_ranks, add_truth, judge_subjects
 from degre_pipeline.judging.judges import (
     EvaluatorJudge,
@@ -24,28 +33,21 @@ from degre_pipeline.judging.judges import (
     truth_or_none,
 )
 from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, logged_requests
+from degre_pipeline.judging.metric_rows import agreement_rows, exact_rows, figures_by_request, summarise
 from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
-from degre_pipeline.pipelines.evaluation.examples import choose_requests, lay_out, value_judge
-from degre_pipeline.pipelines.evaluation.quality import (
-    calibration_table,
-    gauc_rows,
-    predicted_levels,
-    quality_rows,
-    true_levels,
-)
-from degre_pipeline.pipelines.evaluation.summary import (
-    agreement_rows,
-    exact_rows,
-    figures_by_request,
-    summarise,
-)
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import EvaluationConfig, MiningConfig, TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding
-from degre_pipeline.reranker.models.builders import restore_decoding, restore_evaluator, restore_generator
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.training import choose_device
+from degre_pipeline.reranker.models.stored_models import (
+    TrainedWeights,
+    restore_decoding,
+    restore_evaluator,
+    restore_generator,
+)
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.training.loop import choose_device
+from degre_pipeline.run_facts import RunFacts
 from degre_pipeline.sources.splits import last_day
 
 
@@ -280,10 +282,11 @@ def write_report(
     diagnostics: pd.DataFrame,
     config: EvaluationConfig,
     requests: pd.DataFrame,
+    run_facts: RunFacts,
 ) -> str:
     """Returns the evaluation report of a log, one HTML page that needs nothing but itself."""
     # Here, because the registry imports this file for every command and matplotlib is slow to import.
-    from degre_pipeline.pipelines.evaluation.report.page import ReportData, render_report
+    from degre_pipeline.reports.evaluation_page import ReportData, render_report
 
     data = ReportData(
         metrics=metrics,
@@ -297,4 +300,4 @@ def write_report(
         judge_agreement=judge_agreement,
         diagnostics=diagnostics,
     )
-    return render_report(data, config, last_day(requests))
+    return render_report(data, config, last_day(requests), run_facts)

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import (
+from degre_pipeline.pipelines.evaluation.nodes import (
     compare_with_all_lists,
     diagnose,
     diagnose_models,
@@ -125,6 +125,7 @@ def create_pipeline() -> Pipeline:
                     "diagnostics",
                     settings,
                     "requests",
+                    "run_facts",
                 ],
                 outputs="evaluation_report",
             ),

@@ -8,21 +8,17 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, varies
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import (
-    FROM_NOTHING,
-    EpochMiningConfig,
-    EvaluatorConfig,
-    TrainedWeights,
-    TrainingConfig,
-    require,
-)
-from degre_pipeline.reranker.epoch_records import EpochRecords, mined_each_epoch
+from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.support import with_head
+from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints
 
 NOTHING_MINED = EpochMiningConfig(requests=0)
 

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import train_external_evaluator, train_mining_evaluator
+from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
 
 
 def create_pipeline() -> Pipeline:

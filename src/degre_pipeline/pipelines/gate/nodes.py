@@ -2,21 +2,23 @@
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from degre_pipeline.pipelines.gate.belongings import belongings, check_belongings, check_report, named
-from degre_pipeline.pipelines.gate.frozen_slice import draw_slice, lists_of_slice, users_of
-from degre_pipeline.pipelines.gate.judgements import evidence_of, judged_lists, judges_of
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import TrainedWeights
+from degre_pipeline.release.gate.belongings import belongings, check_belongings, check_report, named
+from degre_pipeline.release.gate.decision import decide
+from degre_pipeline.release.gate.frozen_slice import draw_slice, lists_of_slice, users_of
+from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.release.gate.version_values import evidence_of, judged_lists, judges_of
 from degre_pipeline.reranker.fingerprints import check_encoding
-from degre_pipeline.reranker.gate.configs import GateConfig
-from degre_pipeline.reranker.gate.decision import decide
-from degre_pipeline.serving.parity import count_differing, unpadded
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.run_facts import RunFacts
+from degre_pipeline.serving.model.parity import count_differing, unpadded
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def judge_versions(
     for trained in (generator, external_evaluator):
         check_encoding(trained, request_tensors)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
-    from degre_pipeline.pipelines.gate.contest import hold_contest
+    from degre_pipeline.release.gate.contest import hold_contest
 
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     chosen = lists_of_slice(gate_slice, lists, tables)
@@ -106,23 +108,29 @@ def decide_promotion(
     }
 
 
-def write_gate_report(gate_decision: dict[str, Any], gate_slice: dict[str, Any]) -> str:
+def write_gate_report(gate_decision: dict[str, Any], gate_slice: dict[str, Any], run_facts: RunFacts) -> str:
     """Returns the gate's report, one HTML page that needs nothing but itself."""
-    from degre_pipeline.pipelines.gate.report import render_gate_report
+    from degre_pipeline.reports.gate_page import render_gate_report
 
-    return render_gate_report(gate_decision, gate_slice["last_day"])
+    return render_gate_report(gate_decision, gate_slice["last_day"], run_facts)
 
 
 def record_decision(
-    gate_decision: dict[str, Any], gate_report: str, registered_model: dict[str, Any], config: GateConfig
+    gate_decision: dict[str, Any],
+    gate_report: str,
+    registered_model: dict[str, Any],
+    config: GateConfig,
+    run_facts: RunFacts,
 ) -> dict[str, Any]:
     """Writes the outcome to the version, keeps the report with it, and promotes it where that is wanted.
 
     Returns: outcome and the moves of aliases that were made or found.
     Raises: ValueError: If decision and report are not one another's, or not the registered version's.
     """
-    from degre_pipeline.pipelines.gate.registry import record
+    from degre_pipeline.release.gate.outcome import record
+    from degre_pipeline.reports.gate_page import render_gate_report
 
     check_belongings(gate_decision, named(registered_model))
     check_report(gate_report, gate_decision)
-    return record(registered_model, gate_decision, gate_report, config.promotes)
+    render = partial(render_gate_report, facts=run_facts)
+    return record(registered_model, gate_decision, gate_report, config.promotes, render)

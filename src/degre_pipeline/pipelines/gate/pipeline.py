@@ -2,7 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import decide_promotion, freeze_slice, judge_versions, record_decision, write_gate_report
+from degre_pipeline.pipelines.gate.nodes import (
+    decide_promotion,
+    freeze_slice,
+    judge_versions,
+    record_decision,
+    write_gate_report,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -49,13 +55,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 write_gate_report,
                 name="write_gate_report",
-                inputs=["gate_decision", "gate_slice"],
+                inputs=["gate_decision", "gate_slice", "run_facts"],
                 outputs="gate_report",
             ),
             Node(
                 record_decision,
                 name="record_decision",
-                inputs=["gate_decision", "gate_report", "registered_model", settings],
+                inputs=["gate_decision", "gate_report", "registered_model", settings, "run_facts"],
                 outputs="gate_moves",
             ),
         ],

@@ -8,22 +8,19 @@ from torch import Tensor
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.judging.logged_clicks import users_of
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import (
-    FROM_NOTHING,
-    DistillationConfig,
-    GeneratorConfig,
-    MiningConfig,
-    TrainedWeights,
-    TrainingConfig,
-)
 from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_not_learned
-from degre_pipeline.reranker.objectives import MinedRequests
+from degre_pipeline.reranker.mined_requests import MinedRequests
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.replay import check_borne_out
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints
 
 
 def distill_generator(

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import distill_generator
+from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator
 
 
 def create_pipeline() -> Pipeline:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from degre_pipeline.reranker.schema import parse_fields
 from degre_pipeline.simulation.shop import ShopConfig
-from degre_pipeline.sources.builders import read_source
 from degre_pipeline.sources.movielens import MovieLensConfig
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.request_log_files import RequestLogFilesConfig
+from degre_pipeline.sources.source_choice import read_source
 
 
 def ingest_request_log(

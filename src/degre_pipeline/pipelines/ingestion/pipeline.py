@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import ingest_request_log, tables_of
+from degre_pipeline.pipelines.ingestion.nodes import ingest_request_log, tables_of
 
 
 def create_pipeline() -> Pipeline:

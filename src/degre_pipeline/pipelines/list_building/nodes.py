@@ -8,18 +8,15 @@ import pandas as pd
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, log_support_rows, statements
-from degre_pipeline.pipelines.list_building.encoding import encode_lists, fit_on_training
-from degre_pipeline.pipelines.list_building.lists import join_lists
-from degre_pipeline.pipelines.list_building.ranking_scores import (
-    RankedCandidates,
-    rank_candidates,
-    score_quality,
-)
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import TrainedWeights, check_types, require
+from degre_pipeline.lists.joined_lists import join_lists
+from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
+from degre_pipeline.lists.ranking_scores import RankedCandidates, rank_candidates, score_quality
+from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import parse_fields
 from degre_pipeline.sources.split_report import describe_splits, nearly_empty_days
 from degre_pipeline.sources.splits import STRATEGIES, HeldOut, assign_splits
@@ -73,7 +70,7 @@ def find_start(
 ) -> tuple[dict[str, Any], TrainedWeights, TrainedWeights, TrainedWeights]:
     """Returns feature space, evaluators and generator of the champion before the day; all empty for none."""
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
-    from degre_pipeline.promotion.starting_point import MODELS, StartingPoint, start_of_day
+    from degre_pipeline.release.warm_start import MODELS, StartingPoint, start_of_day
 
     start = StartingPoint()
     if start_from_champion:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import (
+from degre_pipeline.pipelines.list_building.nodes import (
     build_lists,
     encode_requests,
     find_start,

@@ -5,11 +5,11 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from degre_pipeline.pipelines.living_shop.figures import figures_of
-from degre_pipeline.pipelines.living_shop.report import render_story
-from degre_pipeline.pipelines.living_shop.served import lists_of_champions
-from degre_pipeline.pipelines.living_shop.settings import LivingShopConfig
-from degre_pipeline.reranker.configs import require
+from degre_pipeline.experiments.day_rows import figures_of
+from degre_pipeline.experiments.living_shop_config import LivingShopConfig
+from degre_pipeline.experiments.served_lists import lists_of_champions
+from degre_pipeline.reranker.checked_settings import require
+from degre_pipeline.run_facts import RunFacts
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.simulation.shop_changes import shop_on
 from degre_pipeline.simulation.shop_day import shown_instead, simulate_day
@@ -61,6 +61,9 @@ def _new(tables: RequestLog, config: ShopConfig, day: date, first: date) -> Requ
     return RequestLog(tables.requests, tables.candidates, tables.exposures, tables.users.head(0), items)
 
 
-def tell_story(figures: Mapping[str, Callable[[], pd.DataFrame]]) -> str:
+def tell_story(figures: Mapping[str, Callable[[], pd.DataFrame]], run_facts: RunFacts) -> str:
     """Returns the report of all days so far."""
-    return render_story(pd.concat([figures[day]() for day in sorted(figures)], ignore_index=True))
+    # Here, because the registry imports this file for every command and matplotlib is slow to import.
+    from degre_pipeline.reports.living_shop_page import render_story
+
+    return render_story(pd.concat([figures[day]() for day in sorted(figures)], ignore_index=True), run_facts)

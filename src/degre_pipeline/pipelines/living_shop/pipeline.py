@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import live_through, tell_story
+from degre_pipeline.pipelines.living_shop.nodes import live_through, tell_story
 
 
 def create_pipeline() -> Pipeline:
@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
                     "shop_figures",
                 ],
             ),
-            Node(tell_story, name="tell_story", inputs="shop_figures", outputs="shop_story"),
+            Node(tell_story, name="tell_story", inputs=["shop_figures", "run_facts"], outputs="shop_story"),
         ],
         namespace="living_shop",
         prefix_datasets_with_namespace=False,

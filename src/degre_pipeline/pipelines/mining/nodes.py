@@ -3,10 +3,11 @@
 from torch import Tensor
 
 from degre_pipeline.datasets.shards import Shards
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import MiningConfig, TrainedWeights
 from degre_pipeline.reranker.fingerprints import check_encoding, mined_from
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_to_mine
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 
 def mine_lookahead_sequences(

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import mine_lookahead_sequences
+from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 
 
 def create_pipeline() -> Pipeline:

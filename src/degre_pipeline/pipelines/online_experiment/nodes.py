@@ -9,15 +9,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from degre_pipeline.pipelines.online_experiment.arms import OneThread, Shown, ask, timed
-from degre_pipeline.pipelines.online_experiment.figures import EVERYBODY, rows_of, sentence
-from degre_pipeline.pipelines.online_experiment.traffic import (
-    chosen,
-    handed_over,
-    items_of,
-    ranking_order,
-    visits_of,
-)
+from degre_pipeline.experiments.lift_rows import EVERYBODY, rows_of, sentence
+from degre_pipeline.experiments.shown_lists import OneThread, Shown, ask, timed
+from degre_pipeline.experiments.traffic import chosen, handed_over, items_of, ranking_order, visits_of
 from degre_pipeline.reranker.baselines.prm import (
     PersonalizedReranker,
     PrmConfig,
@@ -26,16 +20,19 @@ from degre_pipeline.reranker.baselines.prm import (
     restore_prm,
     store_prm,
 )
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.checkpoints import Checkpoints, identity_of
-from degre_pipeline.reranker.configs import TrainedWeights, TrainingConfig, require
+from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import pointwise_loss
-from degre_pipeline.reranker.training import choose_device, fit, seeded
-from degre_pipeline.service.process import ProcessConfig, require_serving, running_service
-from degre_pipeline.serving.reranking_model import Reranker
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints, identity_of
+from degre_pipeline.run_facts import RunFacts
+from degre_pipeline.serving.model.reranking_model import Reranker
+from degre_pipeline.serving.web.process import ProcessConfig, require_serving, running_service
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.online_experiment import ExperimentConfig, draw_outcomes
 from degre_pipeline.simulation.shop import ShopConfig, build_shop
@@ -181,7 +178,7 @@ def show_by_service(
     Raises: ValueError: If the version learned from days of the experiment. RuntimeError: As the service's.
     """
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
-    from degre_pipeline.promotion.registered import registry_uri, training_last_day
+    from degre_pipeline.release.registry import registry_uri, training_last_day
 
     space, own = FeatureSpace.from_dict(feature_space), visits[visits["arm"] == "degre"]
     with running_service(registry_uri(), model_name, service) as client:
@@ -261,9 +258,13 @@ def measure_lifts(
 
 
 def write_online_report(
-    rows: list[dict[str, Any]], served: dict[str, Any], run_date: str, config: ExperimentConfig
+    rows: list[dict[str, Any]],
+    served: dict[str, Any],
+    run_date: str,
+    config: ExperimentConfig,
+    run_facts: RunFacts,
 ) -> str:
     """Returns the report, one HTML page that needs nothing but itself."""
-    from degre_pipeline.pipelines.online_experiment.report import render_online_report
+    from degre_pipeline.reports.experiment_page import render_online_report
 
-    return render_online_report(rows, served, str(run_date), config.days)
+    return render_online_report(rows, served, str(run_date), config.days, run_facts)

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import (
+from degre_pipeline.pipelines.online_experiment.nodes import (
     measure_lifts,
     observe_outcomes,
     open_shop,
@@ -92,7 +92,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 write_online_report,
                 name="write_online_report",
-                inputs=["online_lifts", "served_version", "params:run_date", settings],
+                inputs=["online_lifts", "served_version", "params:run_date", settings, "run_facts"],
                 outputs="online_report",
             ),
         ],

@@ -3,19 +3,12 @@
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.configs import TrainedWeights
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
-from degre_pipeline.serving.example_requests import example_requests
-from degre_pipeline.serving.parity import check_parity
-from degre_pipeline.sources.splits import TEST, first_and_last_day, last_day
-
-COMPARED = 32
-"""Requests on which the served model is compared with the trained generator."""
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.sources.splits import first_and_last_day, last_day, learned_from
 
 
 def register_model(
@@ -55,10 +48,10 @@ def register_model(
         check_encoding(ranking_model, {ENCODING: encoding_tensor(ranking_feature_space)})
     check_encoding(generator, request_tensors)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
-    from degre_pipeline.pipelines.registration import registry
+    from degre_pipeline.release import registration
 
-    identity = registry.identity_of(generator, str(run_date))
-    registered = registry.registered_before(model_name, identity)
+    identity = registration.identity_of(generator, str(run_date))
+    registered = registration.registered_before(model_name, identity)
     if registered is None:
         tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
         first_learned, last_learned = first_and_last_day(requests, learned_from(lists))
@@ -72,62 +65,21 @@ def register_model(
             "training_last_day": last_learned,
             "external_share": str(external_share),
             "split_seed": str(split_seed),
-            **registry.metric_tags(metrics),
+            **registration.metric_tags(metrics),
         }
         space = FeatureSpace.from_dict(feature_space)
         ranking = (ranking_model, ranking_feature_space)
-        registered = _registered(generator, space, ranking, request_tensors, lists, tables, model_name, tags)
+        registered = registration.log_and_register(
+            generator,
+            space=space,
+            ranking=ranking,
+            request_tensors=request_tensors,
+            lists=lists,
+            tables=tables,
+            name=model_name,
+            tags=tags,
+        )
         evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
-        registry.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
-    registry.make_challenger(model_name, registered["version"], last_day(requests))
+        registration.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
+    registration.make_challenger(model_name, registered["version"], last_day(requests))
     return registered
-
-
-def _registered(
-    generator: TrainedWeights,
-    space: FeatureSpace,
-    ranking: tuple[TrainedWeights, dict[str, Any]],
-    request_tensors: dict[str, Tensor],
-    lists: pd.DataFrame,
-    tables: dict[str, pd.DataFrame],
-    name: str,
-    tags: dict[str, str],
-) -> dict[str, Any]:
-    """Logs the served model, checks it against the generator and registers it."""
-    import mlflow
-
-    from degre_pipeline.pipelines.registration import registry
-    from degre_pipeline.serving.packaging import TrainedRanking, log_reranker
-    from degre_pipeline.serving.signature import candidate_lists
-
-    chosen = lists_to_compare(lists, COMPARED)
-    examples = example_requests(chosen, tables, space)
-    with registry.active_or_new_run() as run:
-        described = {"run_date": tags["run_date"], **registry.provenance(run)}
-        model, stored = ranking
-        own_score = TrainedRanking(model, FeatureSpace.from_dict(stored)) if stored else None
-        logged = log_reranker(generator, space, examples, name=name, metadata=described, ranking=own_score)
-        ids = torch.tensor(chosen["request_id"].to_numpy())
-        encoded = Requests.from_tensors(request_tensors).with_ids(ids)
-        # Loaded back as any user of MLflow would.
-        served = candidate_lists(mlflow.pyfunc.load_model(logged.model_uri), examples)
-        check_parity(served, encoded, generator)
-        registry.check_program(logged, examples, encoded, generator)
-        return registry.register_once(logged, name=name, tags={**tags, **described})
-
-
-def learned_from(lists: pd.DataFrame) -> pd.Series:
-    """Returns the ids of the requests that training has seen: validation chose the epoch to stop at."""
-    return lists.loc[lists["split"] != TEST, "request_id"]
-
-
-def lists_to_compare(lists: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Returns lists of test requests, or of any if there are none.
-
-    Raises: ValueError: If there are fewer than the two that an input example needs.
-    """
-    test = lists[lists["split"] == TEST]
-    chosen = (test if len(test) > 1 else lists).head(most)
-    if len(chosen) < 2:
-        raise ValueError(f"there are {len(chosen)} lists; allowed: 2 or more, for the model's input example")
-    return chosen

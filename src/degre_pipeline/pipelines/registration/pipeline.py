@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import register_model
+from degre_pipeline.pipelines.registration.nodes import register_model
 
 
 def create_pipeline() -> Pipeline:

@@ -10,34 +10,26 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.datasets.shards import LoadedShards, Shards
+from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, draw_requests, truth_or_none
-from degre_pipeline.pipelines.truth_study import judges as judging
-from degre_pipeline.pipelines.truth_study import page
-from degre_pipeline.pipelines.truth_study.arms import Miner, as_miner, reference_lists, run_arm, train_miner
-from degre_pipeline.pipelines.truth_study.judged import (
-    agreement_by_size,
-    judged_lists,
-    optimum_rows,
-)
-from degre_pipeline.pipelines.truth_study.rows import study_rows
-from degre_pipeline.pipelines.truth_study.settings import REFERENCE, TWIN, Recipe, StudyConfig, digest
-from degre_pipeline.reranker.batching import Requests
-from degre_pipeline.reranker.checkpoints import Checkpoints
-from degre_pipeline.reranker.configs import (
-    DistillationConfig,
-    EvaluationConfig,
-    EvaluatorConfig,
-    GeneratorConfig,
-    MiningConfig,
-    TrainedWeights,
-    TrainingConfig,
-)
+from degre_pipeline.judging.study import study_judges
+from degre_pipeline.judging.study.arms import Miner, as_miner, reference_lists, run_arm, train_miner
+from degre_pipeline.judging.study.judged_lists import agreement_by_size, judged_lists, optimum_rows
+from degre_pipeline.judging.study.study_config import REFERENCE, TWIN, Recipe, StudyConfig, digest
+from degre_pipeline.judging.study.study_rows import study_rows
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding, encoding_of, fingerprint
-from degre_pipeline.reranker.models.builders import restore_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.support import varies, with_head
-from degre_pipeline.reranker.training import choose_device
+from degre_pipeline.reranker.training.loop import choose_device
+from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints
+from degre_pipeline.run_facts import RunFacts
 
 
 def train_study_judges(
@@ -50,8 +42,8 @@ def train_study_judges(
 ) -> tuple[TrainedWeights, ...]:
     """Returns the judges of `judges.TRAINED`."""
     requests = Requests.from_tensors(request_tensors)
-    judging.check_apart(requests)
-    return judging.train_judges(
+    study_judges.check_apart(requests)
+    return study_judges.train_judges(
         requests,
         study,
         sizes=FeatureSpace.from_dict(feature_space).sizes(),
@@ -75,7 +67,7 @@ def value_random_lists(
     """Returns each judge's values of the random lists of the compared requests, [r, s], one shard a judge."""
     trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
     few = _asked(request_tensors, config).select(slice(0, config.judged_requests))
-    judges = {judge.name: judge for judge in judging.judges_of(trained, click_truth, few, config.device)}
+    judges = {judge.name: judge for judge in study_judges.judges_of(trained, click_truth, few, config.device)}
     return Shards(
         fingerprint=_fingerprint(request_tensors, trained.values(), config),
         names=tuple(judges),
@@ -106,7 +98,7 @@ def run_arms(
     judges by another seed of the miner. Finished shards stay; a training that was interrupted goes on.
     """
     requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
-    judging.check_apart(requests)
+    study_judges.check_apart(requests)
     supported = with_head(evaluator, varied=varies(requests))
     own = Recipe(supported, evaluator_training, mining, generator, generator_training, distillation)
     each = [
@@ -117,7 +109,7 @@ def run_arms(
     ]
     # Shards are named after their settings: one more seed, arm or judge, or a changed one, keeps the others.
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
-    judges = dict(zip(judging.TRAINED, (external, second, paper_like, second_paper_like), strict=False))
+    judges = dict(zip(study_judges.TRAINED, (external, second, paper_like, second_paper_like), strict=False))
     weights = [fingerprint(judge.weights) for judge in judges.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
     of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
@@ -162,7 +154,7 @@ def judge_study(
     for one in trained.values():
         check_encoding(one, request_tensors)
     asked = _asked(request_tensors, config)
-    judges = judging.judges_of(trained, click_truth, asked, config.device)
+    judges = study_judges.judges_of(trained, click_truth, asked, config.device)
     judged = judged_lists(
         asked,
         {name: study_lists.load(name) for name in study_lists},
@@ -187,9 +179,15 @@ def summarise_study(
     return study_rows(study_judgements, study.data, next(iter(study.kept_arms)), config)
 
 
-def describe_study(rows: list[dict[str, Any]], judge_agreement_by_size: pd.DataFrame) -> tuple[str, str]:
-    """Returns the tables as Markdown, and the picture as SVG."""
-    return page.as_markdown(rows, judge_agreement_by_size), page.draw(rows, judge_agreement_by_size)
+def describe_study(
+    rows: list[dict[str, Any]], judge_agreement_by_size: pd.DataFrame, run_facts: RunFacts
+) -> tuple[str, str, str]:
+    """Returns the tables as Markdown, the picture as SVG, and both as a page."""
+    # Here, because the registry imports this file for every command and matplotlib is slow to import.
+    from degre_pipeline.reports.truth_study_page import as_markdown, draw, render_study
+
+    found = rows, judge_agreement_by_size
+    return as_markdown(*found), draw(*found), render_study(*found, run_facts)
 
 
 def _asked(request_tensors: dict[str, Tensor], config: EvaluationConfig) -> Requests:
@@ -197,7 +195,7 @@ def _asked(request_tensors: dict[str, Tensor], config: EvaluationConfig) -> Requ
 
 
 def _by_name(*judges: TrainedWeights) -> dict[str, TrainedWeights]:
-    return dict(zip(judging.TRAINED, judges, strict=True))
+    return dict(zip(study_judges.TRAINED, judges, strict=True))
 
 
 def _fingerprint(request_tensors: dict[str, Tensor], trained: Any, config: EvaluationConfig) -> str:

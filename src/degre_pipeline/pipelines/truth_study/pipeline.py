@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import (
+from degre_pipeline.pipelines.truth_study.nodes import (
     describe_study,
     judge_study,
     run_arms,
@@ -78,8 +78,8 @@ def create_pipeline() -> Pipeline:
             Node(
                 describe_study,
                 name="describe_study",
-                inputs=["study_rows", "judge_agreement_by_size"],
-                outputs=["study_tables", "study_picture"],
+                inputs=["study_rows", "judge_agreement_by_size", "run_facts"],
+                outputs=["study_tables", "study_picture", "study_report"],
             ),
         ],
         namespace="truth_study",

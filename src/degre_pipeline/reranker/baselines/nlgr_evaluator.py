@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import TrainedWeights, check_types, require
+from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.models.feature_layer import FieldEmbedding
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests, gather_candidates
 from degre_pipeline.reranker.schema import FieldSize
 
 CHUNK = 2048  # lists encoded together

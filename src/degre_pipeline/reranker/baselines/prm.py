@@ -9,10 +9,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.batching import Requests, gather_candidates
-from degre_pipeline.reranker.configs import NetworkConfig, TrainedWeights, check_types, require
+from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
+from degre_pipeline.reranker.models.model_config import NetworkConfig
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
+from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests, gather_candidates
 from degre_pipeline.reranker.schema import FieldSize
 
 NAME = "prm"

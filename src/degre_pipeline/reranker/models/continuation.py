@@ -7,8 +7,8 @@ from dataclasses import asdict
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.configs import EvaluatorConfig, GeneratorConfig, TrainedWeights
-from degre_pipeline.reranker.models.builders import sizes_of
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, sizes_of
 from degre_pipeline.reranker.schema import FieldSize
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from degre_pipeline.reranker.configs import require
+from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.evaluator import Cache, Evaluator, LookaheadEvaluator
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from degre_pipeline.reranker.configs import FieldAttention, NetworkConfig, NormStatistics
+from degre_pipeline.reranker.models.model_config import FieldAttention, NetworkConfig, NormStatistics
 from degre_pipeline.reranker.schema import GROUPS, FieldSize
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from degre_pipeline.reranker.batching import gather_candidates
-from degre_pipeline.reranker.configs import GeneratorConfig
 from degre_pipeline.reranker.models.feature_layer import FeatureLayer, build_feature_layer
+from degre_pipeline.reranker.models.model_config import GeneratorConfig
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
+from degre_pipeline.reranker.requests import gather_candidates
 from degre_pipeline.reranker.schema import FieldSize
 
 

@@ -1,0 +1,37 @@
+"""Catalog dataset for what a run is, so that a page can say it."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from degre_pipeline.run_facts import RunFacts, facts_now
+
+
+class RunFactsDataset(AbstractDataset[None, RunFacts]):
+    """Tells a node what run it is part of; there is no file, and nothing can be saved."""
+
+    def __init__(self, data: str, project: str = ".", metadata: dict[str, Any] | None = None) -> None:
+        """Name the data.
+
+        Args:
+            data: Its name.
+            project: Folder of the code.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._data, self._project = data, Path(project)
+        self.metadata = metadata
+
+    def load(self) -> RunFacts:
+        """Return what is so now."""
+        return facts_now(self._data, self._project)
+
+    def save(self, data: None) -> NoReturn:
+        """Raise DatasetError: a run does not choose what it is."""
+        raise DatasetError("facts of a run are read, never saved")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"data": self._data}

@@ -1,0 +1,1 @@
+"""Request-log tables to lists, with a ranking score for every candidate, and to tensors."""

@@ -1,0 +1,122 @@
+"""The ranking score: from a point-wise model where the log has none, and how well it orders clicks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from degre_pipeline.lists.list_encoding import Tables, encode_lists, fit_on_training
+from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
+from degre_pipeline.reranker.metrics import area_under_roc
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
+from degre_pipeline.reranker.ranking_stage import (
+    RankingStageConfig,
+    out_of_fold_scores,
+    train_ranking_model,
+)
+from degre_pipeline.reranker.schema import Field
+from degre_pipeline.sources.splits import uniform_hash
+
+SCORES = ("ranking_score", "ranking_rank")
+"""Columns that the ranking stage itself fills."""
+WEAK_AUC = 0.55
+"""A score below this orders clicks hardly better than chance, or worse."""
+
+
+@dataclass(frozen=True)
+class RankedCandidates:
+    """Candidates with a score and a rank, and the model that scores requests to come.
+
+    Attributes:
+        candidates: The table, with ranking_score and ranking_rank.
+        model: The point-wise model; empty where the log has a score.
+        feature_space: The JSON form of what the model reads; empty likewise.
+    """
+
+    candidates: pd.DataFrame
+    model: TrainedWeights
+    feature_space: dict[str, Any]
+
+    @classmethod
+    def logged(cls, candidates: pd.DataFrame) -> "RankedCandidates":
+        """Returns candidates that came with a score."""
+        return cls(candidates, FROM_NOTHING, {})
+
+
+def rank_candidates(
+    joined: pd.DataFrame,
+    tables: Tables,
+    fields: Sequence[Field],
+    list_length: int,
+    config: RankingStageConfig,
+) -> RankedCandidates:
+    """Returns candidates scored out of fold by point-wise models, and one model for requests to come.
+
+    Args:
+        joined: One row for each request, as `join_lists` returns it.
+        tables: requests, users, items and candidates by name.
+        fields: The declared fields; the models read all but the score itself.
+        list_length: Slots of a list, L.
+        config: The models and their training.
+    Raises: ValueError: If no field but the score describes the candidates.
+    """
+    space = fit_on_training(_fields_without_score(fields), joined, tables)
+    encoded = encode_lists(joined, tables, space, list_length)
+    users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
+    folds = (uniform_hash(users, config.seed) * config.folds).astype(np.int64)
+    scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), config)
+    stored = space.to_dict()
+    identity = encoding_of({ENCODING: encoding_tensor(stored)})
+    model = train_ranking_model(encoded, space.sizes(), config, identity)
+    ordered = tables["candidates"].sort_values(["request_id", "candidate_index"])
+    scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
+    rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
+    return RankedCandidates(scored.assign(ranking_rank=rank.astype("Int64")), model, stored)
+
+
+def _fields_without_score(fields: Sequence[Field]) -> list[Field]:
+    kept = [field for field in fields if field.group != "score" or field.name not in SCORES]
+    if not any(field.per_candidate for field in kept):
+        raise ValueError(
+            f"the log has no ranking score, and fields {[field.name for field in kept]} describe no "
+            "candidate; allowed: a logged ranking_score, or one more field of group item or score"
+        )
+    return kept
+
+
+def score_quality(candidates: pd.DataFrame, exposures: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """Returns, by split, the AUC of the score for clicks on exposed items and for having been exposed.
+
+    Returns: split, click_auc, exposure_auc, exposed_items, and a warning where the score hardly orders
+        clicks, empty otherwise.
+    """
+    keys = ["request_id", "candidate_index"]
+    clicks = exposures[[*keys, "click"]].astype({"candidate_index": np.int64})
+    joined = candidates.merge(clicks, on=keys, how="left").merge(splits, on="request_id")
+    rows = []
+    for split, part in joined.groupby("split"):
+        shown = part[part["click"].notna()]
+        click_auc = area_under_roc(shown["click"].to_numpy(float), shown["ranking_score"].to_numpy())
+        was_shown = part["click"].notna().astype(float).to_numpy()
+        rows.append(
+            {
+                "split": split,
+                "click_auc": click_auc,
+                "exposure_auc": area_under_roc(was_shown, part["ranking_score"].to_numpy()),
+                "exposed_items": len(shown),
+                "warning": _warning(click_auc),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _warning(click_auc: float) -> str:
+    if not click_auc < WEAK_AUC:
+        return ""
+    return (
+        f"the ranking score orders clicks with an AUC of {click_auc:.3f}, where chance gives 0.5: "
+        "a gain over the ranking order is a gain over a nearly random one"
+    )

@@ -1,1 +1,0 @@
-"""The evaluation report: one HTML page and, for the terminal, one table."""

@@ -1,0 +1,101 @@
+"""What a day's models may start from: what was trained for the champion that served before that day."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from degre_pipeline.release.served_before import champions_before
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
+from degre_pipeline.reranker.schema import Field
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "trained"
+"""Where a version's run keeps what was trained for it."""
+MODELS = ("mining_evaluator", "external_evaluator", "generator")
+_FEATURE_SPACE, _CONFIG = "feature_space.json", "config"
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What was trained for an earlier version.
+
+    Attributes:
+        feature_space: In its JSON form; empty where there is no earlier version.
+        models: By the names of `MODELS`.
+    """
+
+    feature_space: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, TrainedWeights] = field(default_factory=lambda: dict.fromkeys(MODELS, FROM_NOTHING))
+
+
+def start_of_day(
+    model: str, run_date: str, *, fields: Sequence[Field], external_share: float, split_seed: int
+) -> StartingPoint:
+    """Returns what the champion before a day left behind, and nothing where it cannot be gone on from.
+
+    Not from a champion of other fields, nor from one whose requests were divided otherwise between the
+    evaluators: the external evaluator would judge what its own requests had taught the mining one.
+
+    Args:
+        model: Name of the registered model.
+        run_date: The day, as an ISO date.
+        fields: Declared now.
+        external_share: Of the division of requests, now.
+        split_seed: The same.
+    Raises: MlflowException: If nothing was kept with the champion's run.
+    """
+    champions = champions_before(model, run_date)
+    if not champions:
+        logger.warning("no champion of %s before %s: its models start from nothing", model, run_date)
+        return StartingPoint()
+    version = champions[0]
+    start = what_was_trained_for(version)
+    division = (version.tags.get("external_share"), version.tags.get("split_seed"))
+    if division != (str(external_share), str(split_seed)):
+        reason = f"external_share and seed of its lists are {division}, now {external_share} and {split_seed}"
+    elif FeatureSpace.from_dict(start.feature_space).fields != tuple(fields):
+        reason = "its fields are not those of list_building.fields"
+    else:
+        logger.info("models start from version %s of %s", version.version, version.tags["run_date"])
+        return start
+    logger.warning("models start from nothing, not from version %s: %s", version.version, reason)
+    return StartingPoint()
+
+
+def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
+    """Writes what was trained for a version to its run."""
+    with TemporaryDirectory() as folder:
+        Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space), encoding="utf-8")
+        for name, model in trained.models.items():
+            described = {_CONFIG: json.dumps(model.config)}
+            save_file(dict(model.weights), Path(folder, f"{name}.safetensors"), metadata=described)
+        client.log_artifacts(run_id, folder, FOLDER)
+
+
+def what_was_trained_for(version: ModelVersion) -> StartingPoint:
+    """Returns what `keep_for_later` wrote.
+
+    Raises: MlflowException: If nothing was kept with the version's run.
+    """
+    with TemporaryDirectory() as folder:
+        kept = download_artifacts(artifact_uri=f"runs:/{version.run_id}/{FOLDER}", dst_path=folder)
+        space = json.loads(Path(kept, _FEATURE_SPACE).read_text(encoding="utf-8"))
+        return StartingPoint(space, {name: _read(Path(kept, f"{name}.safetensors")) for name in MODELS})
+
+
+def _read(path: Path) -> TrainedWeights:
+    with safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()[_CONFIG])
+    return TrainedWeights(load_file(path), config)

@@ -1,0 +1,1 @@
+"""Pages that people read: one module a page, and what pages share."""

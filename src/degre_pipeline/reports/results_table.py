@@ -1,0 +1,72 @@
+"""The results as a plain-text table, for the end of a run on the command line."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from degre_pipeline.reports.numbers import (
+    MISSING,
+    SUBJECT_LABELS,
+    Estimates,
+    estimates_of,
+    interval,
+    judges_of_lists,
+    number,
+    percentage,
+    regret_removed,
+    subjects_of,
+)
+
+
+def results_table(metrics: Iterable[Mapping[str, Any]]) -> str:
+    """Returns one line for each subject: utility, gain over the ranking order, regret removed and HR@1%.
+
+    Utility is true where the truth is known, else the external evaluator's. Only ASCII, no trailing newline.
+
+    Args:
+        metrics: Rows {subject, judge, metric, value, low, high}.
+    Raises: ValueError: If no judge valued any list.
+    """
+    estimates = estimates_of(metrics)
+    judges = judges_of_lists(estimates)
+    if not judges:
+        raise ValueError(
+            "metrics hold no row with metric 'utility'; allowed: one or more, from pipeline evaluation"
+        )
+    judge = judges[0]
+    header = ["list", "clicks a list", "gain on ranking order"]
+    header += ["regret removed"] if judge == "truth" else []
+    header += [f"HR@1% {name}" for name in judges]
+    rows = [_row(estimates, subject, judges) for subject in subjects_of(estimates)]
+    title = {"truth": "Expected clicks in truth", "external": "Expected clicks by the external evaluator"}
+    return "\n".join(
+        [title.get(judge, f"Expected clicks by {judge}") + ", with 95% intervals", *_aligned([header, *rows])]
+    )
+
+
+def _row(estimates: Estimates, subject: str, judges: Sequence[str]) -> list[str]:
+    judge = judges[0]
+    cells = [SUBJECT_LABELS[subject], _cell(estimates, subject, judge, "utility")]
+    cells.append(_cell(estimates, subject, judge, "utility_over_ranking_order", signed=True))
+    if judge == "truth":
+        cells.append(percentage(regret_removed(estimates, subject)))
+    return cells + [_cell(estimates, subject, name, "hr1", bounds=False) for name in judges]
+
+
+def _cell(
+    estimates: Estimates, subject: str, judge: str, metric: str, *, signed: bool = False, bounds: bool = True
+) -> str:
+    estimate = estimates.get((subject, judge, metric))
+    if estimate is None or math.isnan(estimate.value):
+        return MISSING
+    around = interval(estimate, signed=signed) if bounds else ""
+    return f"{number(estimate.value, signed=signed)} {around}".strip()
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the rows with a rule under the first, columns padded to equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

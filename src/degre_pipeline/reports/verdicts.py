@@ -1,0 +1,69 @@
+"""What the report says of the generator, a sentence for each judge."""
+
+import math
+from typing import NamedTuple
+
+from degre_pipeline.reports.numbers import (
+    JUDGE_LABELS,
+    Estimates,
+    interval,
+    judges_of_lists,
+    number,
+    percentage,
+)
+from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.support import LEAST_COVERAGE
+
+
+class Verdict(NamedTuple):
+    """A sentence about the generator, and whether it is `good`, `bad` or `open`."""
+
+    tone: str
+    sentence: str
+
+
+def verdicts(estimates: Estimates) -> list[Verdict]:
+    """Returns one sentence on the generator's gain for each judge that it was not trained by.
+
+    A judge that never saw the truth is contradicted where the logged clicks, or what the log can support,
+    do not bear it out.
+    """
+    found = []
+    for judge in judges_of_lists(estimates):
+        gain = estimates.get(("generator", judge, "utility_over_ranking_order"))
+        if gain is not None and judge != "mining":
+            doubt = "" if judge == "truth" else _doubt(estimates)
+            found.append(_verdict(judge, gain, estimates.get(("ranking_order", judge, "utility")), doubt))
+    return found
+
+
+def _verdict(judge: str, gain: Estimate, ranking: Estimate | None, doubt: str) -> Verdict:
+    tone = "good" if gain.low > 0 else "bad" if gain.high < 0 else "open"
+    outcome = {"good": "beats", "bad": "loses to", "open": "cannot be told apart from"}[tone]
+    share = gain.value / ranking.value if ranking is not None and ranking.value > 0 else math.nan
+    relative = "" if math.isnan(share) else f" ({percentage(share, 1, signed=True)})"
+    by = "In truth" if judge == "truth" else f"By the {JUDGE_LABELS[judge]}"
+    figures = (
+        f"{number(gain.value, signed=True)} expected clicks a list{relative}, 95% interval "
+        f"{interval(gain, signed=True) or 'unknown'}"
+    )
+    if tone == "good" and doubt:
+        return Verdict("open", f"{by}, the generator would gain {figures}. {doubt}")
+    return Verdict(tone, f"{by}, the generator {outcome} the ranking order: {figures}.")
+
+
+def _doubt(estimates: Estimates) -> str:
+    """Returns why a judge's gain is not to be believed, by the logged clicks and the log; else nothing."""
+    order = estimates.get(("generator", "logged_clicks", "order_over_shown"))
+    if order is None:
+        return ""
+    said = f"{number(order.value, signed=True)} {interval(order, signed=True)} in NDCG"
+    if order.high < 0:
+        return f"The logged clicks disagree: they stand lower in its order than in the shown one, {said}."
+    coverage = estimates.get(("log", "log", "slot_coverage"))
+    if coverage is not None and coverage.value < LEAST_COVERAGE and order.low <= 0:
+        return (
+            "The log cannot tell: it hardly shows another order, and its clicks do not speak for this one, "
+            f"{said}."
+        )
+    return ""

@@ -1,0 +1,168 @@
+"""Turns models into storable weights and back; what is stored says all that is needed to rebuild it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from degre_pipeline.reranker.checked_settings import require
+from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
+from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
+from degre_pipeline.reranker.schema import FieldSize
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """A model that can be stored: its weights by name and the JSON-able settings that rebuild it."""
+
+    weights: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+
+
+FROM_NOTHING = TrainedWeights({}, {})
+"""Stands for no earlier model, where a training may start from one."""
+
+
+def store(
+    model: nn.Module,
+    sizes: Sequence[FieldSize],
+    list_length: int,
+    config: EvaluatorConfig | GeneratorConfig,
+    feature_space: str = "",
+) -> TrainedWeights:
+    """Returns a trained model's weights, on the CPU, with the settings that rebuild it.
+
+    Those of an ensemble are stacked, the member first.
+
+    Args:
+        model: The trained evaluator or generator.
+        sizes: Sizes of the fields that it embeds.
+        list_length: Slots of a list, L.
+        config: What it was built from.
+        feature_space: Identity of the feature space whose indices it learned; see `fingerprints`.
+    """
+    described = {
+        "model": "evaluator" if isinstance(config, EvaluatorConfig) else "generator",
+        "list_length": list_length,
+        "sizes": [size.as_dict() for size in sizes],
+        "settings": asdict(config),
+        "feature_space": feature_space,
+    }
+    if isinstance(model, EvaluatorEnsemble):
+        states = [member.state_dict() for member in model.members]
+        tensors = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    else:
+        tensors = model.state_dict()
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return TrainedWeights(weights, described)
+
+
+def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evaluator:
+    """Returns the stored evaluator, or ensemble of them, in eval mode.
+
+    Args:
+        trained: What `store` returned.
+        pessimism: kappa of an ensemble.
+    Raises: ValueError: If the weights are another model's, or a single evaluator is asked to be pessimistic.
+    """
+    sizes, list_length = _sizes(trained, "evaluator")
+    config = EvaluatorConfig(**trained.config["settings"])
+    members = [
+        _filled(build_evaluator(sizes, list_length, config), member_weights(trained, index))
+        for index in range(config.members)
+    ]
+    if config.members > 1:
+        return EvaluatorEnsemble(members, pessimism).eval()
+    check_pessimism(pessimism, config.members)
+    return members[0]
+
+
+def check_pessimism(pessimism: float, members: int) -> None:
+    """Raises ValueError if a single evaluator is asked to be pessimistic."""
+    allowed = "0 with a single evaluator; give it more members"
+    require(pessimism == 0 or members > 1, "pessimism", pessimism, allowed)
+
+
+def member_weights(trained: TrainedWeights, index: int) -> Mapping[str, Tensor]:
+    """Returns the weights of one member of a stored evaluator."""
+    if trained.config["settings"].get("members", 1) == 1:
+        return trained.weights
+    return {name: tensor[index] for name, tensor in trained.weights.items()}
+
+
+def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
+    """Returns the stored generator in eval mode. Raises: ValueError: If the weights are another model's."""
+    sizes, list_length = _sizes(trained, "generator")
+    model = build_generator(sizes, list_length, GeneratorConfig(**trained.config["settings"]))
+    return _filled(model, trained.weights)
+
+
+def store_ranking_model(
+    model: PointwiseClickModel, sizes: Sequence[FieldSize], embedding_dim: int, feature_space: str = ""
+) -> TrainedWeights:
+    """Returns the weights of a point-wise model, on the CPU, with what rebuilds it; see `store`."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    described = {
+        "model": "ranking",
+        "sizes": [size.as_dict() for size in sizes],
+        "embedding_dim": embedding_dim,
+        "feature_space": feature_space,
+    }
+    return TrainedWeights(weights, described)
+
+
+def restore_ranking_model(trained: TrainedWeights) -> PointwiseClickModel:
+    """Returns the stored point-wise model in eval mode.
+
+    Raises: ValueError: If the weights are another model's.
+    """
+    require(trained.config.get("model") == "ranking", "model", trained.config.get("model"), "'ranking'")
+    model = PointwiseClickModel(sizes_of(trained), int(trained.config["embedding_dim"]))
+    return _filled(model, trained.weights)
+
+
+def restore_decoding(trained: TrainedWeights) -> Decoding:
+    """Returns the stored generator with the way in which it finds its lists, in eval mode."""
+    generator = restore_generator(trained)
+    return Decoding(generator, GeneratorConfig(**trained.config["settings"]).beam_size).eval()
+
+
+def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) -> None:
+    """Copies the field embeddings of the evaluator, or of its first member, into the generator, in place.
+
+    Raises: ValueError: If the two were built for other fields or another embedding width.
+    """
+    own = generator.state_dict()
+    names = [name for name in own if name.startswith("features.") and ".table." in name]
+    learned = member_weights(evaluator, 0)
+    shapes = {name: tensor.shape for name, tensor in learned.items()}
+    differing = [name for name in names if own[name].shape != shapes.get(name)]
+    if differing:
+        raise ValueError(
+            f"warm_start: {differing} differ in shape from the evaluator's; allowed: equal shapes"
+        )
+    generator.load_state_dict({**own, **{name: learned[name] for name in names}})
+
+
+def sizes_of(trained: TrainedWeights) -> list[FieldSize]:
+    """Returns the sizes of the fields that a stored model embeds."""
+    return [FieldSize(**size) for size in trained.config["sizes"]]
+
+
+def _sizes(trained: TrainedWeights, wanted: str) -> tuple[list[FieldSize], int]:
+    if trained.config.get("model") != wanted:
+        raise ValueError(f"stored weights are of model {trained.config.get('model')!r}; wanted: {wanted!r}")
+    return sizes_of(trained), int(trained.config["list_length"])
+
+
+def _filled(model: M, weights: Mapping[str, Tensor]) -> M:
+    model.load_state_dict(dict(weights))
+    return model.eval()

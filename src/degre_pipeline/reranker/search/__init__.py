@@ -1,0 +1,1 @@
+"""Search for lists: beams, the exact optimum, and the values of given lists."""

@@ -1,0 +1,1 @@
+"""The served model: raw requests in, ordered lists out, packed so that plain MLflow loads it."""

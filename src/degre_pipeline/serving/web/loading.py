@@ -1,0 +1,82 @@
+"""Turns the files of a version into a model that answers, and proves it on the stored example."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.serving.model.prepare import prepare
+from degre_pipeline.serving.model.request_schema import RequestSchema
+from degre_pipeline.serving.model.reranking_model import Reranker
+from degre_pipeline.serving.model.runners import RUNNERS, RunnerName, build_runner
+from degre_pipeline.serving.model.served_files import EXAMPLE, PROGRAM
+from degre_pipeline.serving.model.served_model import proven
+from degre_pipeline.serving.model.stored_example import StoredExample
+from degre_pipeline.serving.web.model_source import FetchedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version that has proven itself on its stored example.
+
+    Attributes:
+        version: In the registry.
+        runner: What runs it.
+        reranker: Orders checked requests.
+        schema: Checks requests.
+        space: The feature space.
+        example: The stored example.
+    """
+
+    version: str
+    runner: RunnerName
+    reranker: Reranker
+    schema: RequestSchema
+    space: FeatureSpace
+    example: StoredExample
+
+
+def load_quickly(fetched: FetchedModel, wanted: RunnerName | Literal["auto"]) -> LoadedModel:
+    """Returns a model with the wanted runner, or with a slower one where that does not work.
+
+    With `auto` the compiled library is left for later, unless it lies there: compiling takes minutes.
+
+    Raises: ValueError: If no runner gives the lists of the stored example, with the reason of the last.
+    """
+    if wanted != "auto":
+        order = RUNNERS[RUNNERS.index(wanted) :]
+    else:
+        order = tuple(name for name in RUNNERS if name != "aotinductor" or _is_compiled(fetched))
+    for name in order:
+        try:
+            return load_with(fetched, name)
+        except Exception as error:
+            logger.warning("version %s does not run in %s: %s", fetched.version, name, error)
+            reason = error
+    raise ValueError(f"version {fetched.version} runs in none of {order}: {reason}") from reason
+
+
+def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
+    """Returns a model with one runner. Raises: Exception: If that does not work here, or ranks otherwise."""
+    usual = StoredExample.read(fetched.folder / EXAMPLE).usual_candidates
+    program, prepared = fetched.folder / PROGRAM, _prepared(fetched)
+    if name == "aotinductor":
+        prepare("onnxruntime", program, prepared, usual)
+    prepare(name, program, prepared, usual)
+    served = proven(build_runner(name, program, prepared, usual), fetched.folder)
+    reranker = served.reranker
+    return LoadedModel(fetched.version, name, reranker, reranker.schema, served.space, served.example)
+
+
+def _prepared(fetched: FetchedModel) -> Path:
+    """Returns the folder of what was prepared; another torch may not read what this one compiled."""
+    import torch
+
+    return fetched.folder / f"torch-{torch.__version__}"
+
+
+def _is_compiled(fetched: FetchedModel) -> bool:
+    return any(_prepared(fetched).glob("decode_*.pt2"))
