@@ -9,8 +9,7 @@ from tqdm.auto import tqdm
 
 from benchmarks import shapes
 from benchmarks.timing import Figure, Figures, Work, alone, in_turn, ratios
-from degre_pipeline.datasets.shards_dataset import ShardsDataset
-from degre_pipeline.datasets.tensors_dataset import TensorsDataset
+from degre_pipeline.datasets import RequestsDataset, ShardsDataset
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import store
@@ -62,7 +61,7 @@ def measure_requests(repeats: int) -> Figures:
 def _mined(count: int, folder: Path) -> tuple[float, float]:
     requests = shapes.made_up_requests(count)
     requests.split[-count // 100 :] = SPLITS.index("validation")
-    TensorsDataset(str(folder / "requests.safetensors")).save(requests.to_tensors())
+    RequestsDataset(str(folder / "requests.safetensors")).save(requests)
     return alone(mine_from_file, folder, count)
 
 
@@ -71,10 +70,10 @@ def mine_from_file(folder: Path, count: int) -> tuple[float, float]:
 
     The first shard is mined before, so that compiling, done once for any number of requests, is not counted.
     """
-    tensors = TensorsDataset(str(folder / "requests.safetensors")).load()
+    requests = RequestsDataset(str(folder / "requests.safetensors")).load()
     trained = store(shapes.evaluator(), shapes.FIELDS, shapes.SLOTS, EvaluatorConfig())
     config = MiningConfig(beam_size=BASE["b"], compile="on")
-    shards = mine_lookahead_sequences(tensors, trained, config)
+    shards = mine_lookahead_sequences(requests, trained, config)
     shards.make(shards.names[0])
     started = time.perf_counter()
     ShardsDataset(str(folder / f"mined-{count}")).save(shards)

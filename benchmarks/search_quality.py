@@ -140,7 +140,7 @@ def main() -> None:
         tensors, trained = catalog.load("request_tensors"), catalog.load("mining_evaluator")
     evaluator = restore_evaluator(trained)
     fuse_steps(evaluator, "on", 0.0)
-    requests = Requests.from_tensors(tensors).of("test")
+    requests = tensors.of("test")
     order = torch.randperm(len(requests), generator=torch.Generator().manual_seed(0))
     rows = study(evaluator, requests.select(order[: options.requests]))
     TARGET.mkdir(exist_ok=True)

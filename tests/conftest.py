@@ -26,7 +26,6 @@ from degre_pipeline.pipelines.list_building.nodes import (
 )
 from degre_pipeline.release.gate.gate_config import GateConfig
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
@@ -152,8 +151,8 @@ def shop_truth(simulated_log: tuple[RequestLog, ClickTruth]) -> dict[str, Tensor
 
 
 @pytest.fixture(scope="session")
-def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The request tensors and the feature space of the small shop."""
+def shop_data(shop_log: RequestLog) -> tuple[Requests, FeatureSpace]:
+    """The encoded requests and the feature space of the small shop."""
     log, config = shop_log, ListConfig(list_length=4, external_share=0.2)
     splits = split_requests(log.requests, config)
     scored, *_ = score_candidates(
@@ -173,7 +172,7 @@ def shop_data(shop_log: RequestLog) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def shop(shop_log: RequestLog, shop_data: tuple[dict[str, Tensor], dict[str, Any]]) -> Shop:
+def shop(shop_log: RequestLog, shop_data: tuple[Requests, FeatureSpace]) -> Shop:
     """What registration and the gate read of the small shop, with an untrained generator."""
     tensors, space = shop_data
     splits = split_requests(shop_log.requests, ListConfig(list_length=4, external_share=0.2))
@@ -209,10 +208,9 @@ def gate_settings(gate_config: GateConfig) -> GateConfig:
 @pytest.fixture(scope="session")
 def external_evaluator(shop: Shop) -> TrainedWeights:
     torch.manual_seed(3)
-    space = FeatureSpace.from_dict(shop.feature_space)
+    space = shop.feature_space
     config = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8, position_dim=4)
-    encoding = encoding_of({ENCODING: encoding_tensor(shop.feature_space)})
-    return store(build_evaluator(space.sizes(), 4, config), space.sizes(), 4, config, encoding)
+    return store(build_evaluator(space.sizes(), 4, config), space.sizes(), 4, config, space.identity)
 
 
 def _indices(shape: tuple[int, ...], fields: Sequence[FieldSize], generator: torch.Generator) -> Tensor:

@@ -1,17 +1,15 @@
 """What registration and the gate read of the catalog, of the small shop."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.models.model_config import GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, store
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.simulation.shop import ShopConfig
 
 SHOP = ShopConfig(
@@ -36,8 +34,8 @@ class Shop:
     """Tables, tensors and an untrained generator for them."""
 
     generator: TrainedWeights
-    feature_space: dict[str, Any]
-    request_tensors: dict[str, Tensor]
+    feature_space: FeatureSpace
+    encoded: Requests
     lists: pd.DataFrame
     requests: pd.DataFrame
     users: pd.DataFrame
@@ -45,13 +43,11 @@ class Shop:
     scored_candidates: pd.DataFrame
 
 
-def small_generator(feature_space: dict[str, Any], list_length: int = 4, seed: int = 0) -> TrainedWeights:
+def small_generator(space: FeatureSpace, list_length: int = 4, seed: int = 0) -> TrainedWeights:
     torch.manual_seed(seed)
-    space = FeatureSpace.from_dict(feature_space)
     config = GeneratorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=8)
     generator = build_generator(space.sizes(), list_length, config)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.add_(torch.randn_like(parameter))
-    encoding = encoding_of({ENCODING: encoding_tensor(feature_space)})
-    return store(generator, space.sizes(), list_length, config, encoding)
+    return store(generator, space.sizes(), list_length, config, space.identity)

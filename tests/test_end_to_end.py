@@ -241,7 +241,7 @@ def test_the_registered_model_reranks_as_the_generator_does(
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@challenger")
     example = model.input_example
     answer = model.predict(example)
-    requests = Requests.from_tensors(project_runs.load(second_run, "request_tensors"))
+    requests = project_runs.load(second_run, "request_tensors")
     rows = [requests.request_id.tolist().index(request_id) for request_id in answer["request_id"]]
     wanted = requests.select(torch.tensor(rows))
     generator = restore_generator(project_runs.load(second_run, "generator"))

@@ -7,7 +7,7 @@ import torch
 from degre_pipeline.release.promotion import promote
 from degre_pipeline.release.served_before import champions_before, first_champion_before
 from degre_pipeline.release.warm_start import MODELS, StartingPoint, keep_for_later, start_of_day
-from degre_pipeline.reranker.features import fit_feature_space
+from degre_pipeline.reranker.features import NO_FEATURES, fit_feature_space
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.schema import Field
 
@@ -27,7 +27,7 @@ def champions(registry: mlflow.MlflowClient) -> mlflow.MlflowClient:
         models = {
             name: TrainedWeights({"w": torch.full((2,), float(day))}, {"model": name}) for name in MODELS
         }
-        keep_for_later(registry, run.info.run_id, StartingPoint(space.to_dict(), models))
+        keep_for_later(registry, run.info.run_id, StartingPoint(space, models))
         tags = {"run_date": f"2026-02-0{day}", "gate_outcome": "promote"}
         tags |= {name: str(value) for name, value in DIVISION.items()}
         registry.create_model_version("reranker", run.info.artifact_uri, run.info.run_id, tags)
@@ -41,7 +41,7 @@ def test_a_day_starts_from_the_last_champion_of_an_earlier_day(champions) -> Non
 
         assert start.models["generator"].weights["w"].tolist() == [version, version]
         assert start.models["mining_evaluator"].config == {"model": "mining_evaluator"}
-        assert start.feature_space["vocabularies"]["item_id"] == [str(item) for item in range(version)]
+        assert start.feature_space.vocabularies["item_id"] == tuple(str(item) for item in range(version))
 
 
 def test_after_a_way_back_the_next_day_starts_from_the_version_that_serves(champions) -> None:
@@ -60,7 +60,7 @@ def test_the_first_champion_is_the_first_even_if_it_serves_again(champions) -> N
 def test_before_the_first_champion_there_is_nothing_to_start_from(champions, caplog) -> None:
     start = start_of_day("reranker", "2026-02-01", fields=FIELDS, **DIVISION)
 
-    assert (start.feature_space, start.models["generator"].weights) == ({}, {})
+    assert (start.feature_space, start.models["generator"].weights) == (NO_FEATURES, {})
     assert "no champion of reranker before 2026-02-01" in caplog.text
 
 
@@ -77,6 +77,6 @@ def test_another_division_of_requests_or_other_fields_start_from_nothing(
 ) -> None:
     start = start_of_day("reranker", "2026-02-04", **{"fields": FIELDS, **DIVISION, **changed})
 
-    assert start.feature_space == {}
+    assert start.feature_space == NO_FEATURES
     assert "not from version 3" in caplog.text
     assert reason in caplog.text

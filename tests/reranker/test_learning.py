@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.mined_requests import MinedRequests
 from degre_pipeline.reranker.models.builders import build_evaluator
@@ -27,7 +26,7 @@ SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 32, "layers": 1, "heads": 
 @pytest.fixture(scope="module")
 def shop(shop_data) -> tuple[Requests, tuple[FieldSize, ...]]:
     tensors, space = shop_data
-    return Requests.from_tensors(tensors), FeatureSpace.from_dict(space).sizes()
+    return tensors, space.sizes()
 
 
 def shares(requests: Requests) -> Tensor:

@@ -3,20 +3,23 @@
 from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
 from degre_pipeline.datasets.checkpoints_dataset import CheckpointsDataset
 from degre_pipeline.datasets.model_dataset import ModelDataset
+from degre_pipeline.datasets.requests_dataset import RequestsDataset
 from degre_pipeline.datasets.rows_dataset import RowsDataset
 from degre_pipeline.datasets.run_facts_dataset import RunFactsDataset
 from degre_pipeline.datasets.shards import LoadedShards, Shards
 from degre_pipeline.datasets.shards_dataset import ShardsDataset
 from degre_pipeline.datasets.table_dataset import TableDataset
 from degre_pipeline.datasets.tensors_dataset import TensorsDataset
-from degre_pipeline.datasets.text_datasets import JSONDataset, TextDataset
+from degre_pipeline.datasets.text_datasets import FeatureSpaceDataset, JSONDataset, TextDataset
 
 __all__ = [
     "CheckpointFolder",
     "CheckpointsDataset",
+    "FeatureSpaceDataset",
     "JSONDataset",
     "LoadedShards",
     "ModelDataset",
+    "RequestsDataset",
     "RowsDataset",
     "RunFactsDataset",
     "Shards",

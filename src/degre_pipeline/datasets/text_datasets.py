@@ -1,4 +1,4 @@
-"""Catalog datasets for one file of JSON or of text, replaced in one step and checked when read."""
+"""Catalog datasets for one file of text, replaced in one step and checked when read."""
 
 import json
 from abc import abstractmethod
@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from kedro.io import AbstractDataset, DatasetError
 
 from degre_pipeline.datasets.seals import check_seal, sealed_path
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 
 Content = TypeVar("Content")
 
@@ -66,6 +67,19 @@ class JSONDataset(_TextFile[Any]):
     @staticmethod
     def _format(data: Any) -> str:
         return json.dumps(data, indent=2)
+
+
+class FeatureSpaceDataset(_TextFile[FeatureSpace]):
+    """A feature space as JSON; `{}` where there is none."""
+
+    @staticmethod
+    def _parse(text: str) -> FeatureSpace:
+        stored = json.loads(text)
+        return FeatureSpace.from_dict(stored) if stored else NO_FEATURES
+
+    @staticmethod
+    def _format(data: FeatureSpace) -> str:
+        return json.dumps(data.to_dict() if data.fields else {}, indent=2)
 
 
 class TextDataset(_TextFile[str]):

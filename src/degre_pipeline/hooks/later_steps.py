@@ -18,11 +18,9 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
         settings: The checked parameters of all daily pipelines.
     """
     # Imported here so that commands that run no pipeline do not load the science.
-    from degre_pipeline.reranker.features import FeatureSpace
-    from degre_pipeline.reranker.requests import Requests
 
-    requests = Requests.from_tensors(catalog.load("request_tensors"))
-    space = FeatureSpace.from_dict(catalog.load("feature_space"))
+    requests = catalog.load("request_tensors")
+    space = catalog.load("feature_space")
     _check_models(space, requests, settings)
     _check_mining(requests, settings["mining"]["search"])
     _check_example(catalog, space)

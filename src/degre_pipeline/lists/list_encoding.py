@@ -69,6 +69,7 @@ def encode_lists(lists: pd.DataFrame, tables: Tables, space: FeatureSpace, list_
     mask = np.arange(max(counts.max(), list_length)) < counts[:, None]
     exposed_mask = np.arange(list_length) < shown[:, None]
     return Requests(
+        encoding=space.identity,
         request_id=torch.from_numpy(lists["request_id"].to_numpy(np.int64).copy()),
         split=_codes(lists["split"], SPLITS),
         role=_codes(lists["role"], ROLES),

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from degre_pipeline.lists.list_encoding import Tables, encode_lists, fit_on_training
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.ranking_stage import (
@@ -33,17 +32,17 @@ class RankedCandidates:
     Attributes:
         candidates: The table, with ranking_score and ranking_rank.
         model: The point-wise model; empty where the log has a score.
-        feature_space: The JSON form of what the model reads; empty likewise.
+        feature_space: What the model reads; without fields likewise.
     """
 
     candidates: pd.DataFrame
     model: TrainedWeights
-    feature_space: dict[str, Any]
+    feature_space: FeatureSpace
 
     @classmethod
     def logged(cls, candidates: pd.DataFrame) -> "RankedCandidates":
         """Returns candidates that came with a score."""
-        return cls(candidates, FROM_NOTHING, {})
+        return cls(candidates, FROM_NOTHING, NO_FEATURES)
 
 
 def rank_candidates(
@@ -68,13 +67,11 @@ def rank_candidates(
     users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
     folds = (uniform_hash(users, config.seed) * config.folds).astype(np.int64)
     scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), config)
-    stored = space.to_dict()
-    identity = encoding_of({ENCODING: encoding_tensor(stored)})
-    model = train_ranking_model(encoded, space.sizes(), config, identity)
+    model = train_ranking_model(encoded, space.sizes(), config, space.identity)
     ordered = tables["candidates"].sort_values(["request_id", "candidate_index"])
     scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
     rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
-    return RankedCandidates(scored.assign(ranking_rank=rank.astype("Int64")), model, stored)
+    return RankedCandidates(scored.assign(ranking_rank=rank.astype("Int64")), model, space)
 
 
 def _fields_without_score(fields: Sequence[Field]) -> list[Field]:

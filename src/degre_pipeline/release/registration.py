@@ -14,7 +14,6 @@ import torch
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
-from torch import Tensor
 
 from degre_pipeline.release.aliases import CHALLENGER, move, notice
 from degre_pipeline.release.filters import quoted
@@ -52,8 +51,8 @@ def log_and_register(
     generator: TrainedWeights,
     *,
     space: FeatureSpace,
-    ranking: tuple[TrainedWeights, dict[str, Any]],
-    request_tensors: dict[str, Tensor],
+    ranking: tuple[TrainedWeights, FeatureSpace],
+    encoded: Requests,
     lists: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
     name: str,
@@ -64,15 +63,14 @@ def log_and_register(
     examples = example_requests(chosen, tables, space)
     with active_or_new_run() as run:
         described = {"run_date": tags["run_date"], **provenance(run)}
-        model, stored = ranking
-        own_score = TrainedRanking(model, FeatureSpace.from_dict(stored)) if stored else None
+        own_score = TrainedRanking(*ranking) if ranking[1].fields else None
         logged = log_reranker(generator, space, examples, name=name, metadata=described, ranking=own_score)
         ids = torch.tensor(chosen["request_id"].to_numpy())
-        encoded = Requests.from_tensors(request_tensors).with_ids(ids)
+        compared = encoded.with_ids(ids)
         # Loaded back as any user of MLflow would.
         served = candidate_lists(mlflow.pyfunc.load_model(logged.model_uri), examples)
-        check_parity(served, encoded, generator)
-        check_program(logged, examples, encoded, generator)
+        check_parity(served, compared, generator)
+        check_program(logged, examples, compared, generator)
         return register_once(logged, name=name, tags={**tags, **described})
 
 
@@ -158,7 +156,7 @@ def check_program(
         )
 
 
-def keep_trained(run_id: str, feature_space: Mapping[str, Any], models: Mapping[str, TrainedWeights]) -> None:
+def keep_trained(run_id: str, feature_space: FeatureSpace, models: Mapping[str, TrainedWeights]) -> None:
     """Keeps all that was trained for a version with its run."""
     keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(feature_space, models))
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -15,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from degre_pipeline.release.served_before import champions_before
-from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.schema import Field
 
@@ -32,11 +31,11 @@ class StartingPoint:
     """What was trained for an earlier version.
 
     Attributes:
-        feature_space: In its JSON form; empty where there is no earlier version.
+        feature_space: Without fields where there is no earlier version.
         models: By the names of `MODELS`.
     """
 
-    feature_space: Mapping[str, Any] = field(default_factory=dict)
+    feature_space: FeatureSpace = NO_FEATURES
     models: Mapping[str, TrainedWeights] = field(default_factory=lambda: dict.fromkeys(MODELS, FROM_NOTHING))
 
 
@@ -65,7 +64,7 @@ def start_of_day(
     division = (version.tags.get("external_share"), version.tags.get("split_seed"))
     if division != (str(external_share), str(split_seed)):
         reason = f"external_share and seed of its lists are {division}, now {external_share} and {split_seed}"
-    elif FeatureSpace.from_dict(start.feature_space).fields != tuple(fields):
+    elif start.feature_space.fields != tuple(fields):
         reason = "its fields are not those of list_building.fields"
     else:
         logger.info("models start from version %s of %s", version.version, version.tags["run_date"])
@@ -77,7 +76,7 @@ def start_of_day(
 def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
     """Writes what was trained for a version to its run."""
     with TemporaryDirectory() as folder:
-        Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space), encoding="utf-8")
+        Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space.to_dict()), encoding="utf-8")
         for name, model in trained.models.items():
             described = {_CONFIG: json.dumps(model.config)}
             save_file(dict(model.weights), Path(folder, f"{name}.safetensors"), metadata=described)
@@ -91,7 +90,8 @@ def what_was_trained_for(version: ModelVersion) -> StartingPoint:
     """
     with TemporaryDirectory() as folder:
         kept = download_artifacts(artifact_uri=f"runs:/{version.run_id}/{FOLDER}", dst_path=folder)
-        space = json.loads(Path(kept, _FEATURE_SPACE).read_text(encoding="utf-8"))
+        stored = json.loads(Path(kept, _FEATURE_SPACE).read_text(encoding="utf-8"))
+        space = FeatureSpace.from_dict(stored)
         return StartingPoint(space, {name: _read(Path(kept, f"{name}.safetensors")) for name in MODELS})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,6 +74,11 @@ class FeatureSpace:
                 return field
         raise KeyError(f"field {name!r} is not declared; declared: {[field.name for field in self.fields]}")
 
+    @property
+    def identity(self) -> str:
+        """The SHA-256 of the JSON form: what was encoded with this space names it."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
         return {
@@ -88,6 +95,10 @@ class FeatureSpace:
             {name: tuple(tokens) for name, tokens in stored["vocabularies"].items()},
             {name: tuple(edges) for name, edges in stored["edges"].items()},
         )
+
+
+NO_FEATURES = FeatureSpace((), {}, {})
+"""Stands for no feature space, where there may be one."""
 
 
 def fit_feature_space(

@@ -1,14 +1,13 @@
 """Identifies tensors by their content, so that results of other inputs are recognised."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
@@ -25,34 +24,18 @@ SEARCHED = ("request_id", "split", "role", "static", "candidates", "mask", "scor
 """The request tensors that mining reads: neither clicks nor what was exposed."""
 
 
-def mined_from(request_tensors: Mapping[str, Tensor], evaluator_weights: Mapping[str, Tensor]) -> str:
+def mined_from(requests: Requests, evaluator_weights: Mapping[str, Tensor]) -> str:
     """Returns what identifies the requests and the evaluator that lookahead sequences were mined from."""
-    searched = {name: request_tensors[name] for name in SEARCHED}
+    searched = {name: getattr(requests, name) for name in SEARCHED}
     return f"{fingerprint(searched)}-{fingerprint(evaluator_weights)}"
 
 
-ENCODING = "feature_space"
-"""Where request tensors and trained weights name the feature space that their indices come from."""
-
-
-def encoding_tensor(feature_space: Mapping[str, Any]) -> Tensor:
-    """Returns what identifies a feature space in its JSON form, [32] uint8, to lie beside request tensors."""
-    digest = hashlib.sha256(json.dumps(feature_space, sort_keys=True).encode()).digest()
-    return torch.tensor(list(digest), dtype=torch.uint8)
-
-
-def encoding_of(request_tensors: Mapping[str, Tensor]) -> str:
-    """Returns which feature space requests were encoded with, empty where it is not stored."""
-    stored = request_tensors.get(ENCODING)
-    return "" if stored is None else bytes(stored.tolist()).hex()
-
-
-def check_encoding(trained: TrainedWeights, request_tensors: Mapping[str, Tensor]) -> None:
-    """Raises ValueError if weights were trained on indices of another feature space than the requests'."""
-    learned, given = trained.config.get(ENCODING, ""), encoding_of(request_tensors)
-    if learned != given:
+def check_encoding(trained: TrainedWeights, encoding: str) -> None:
+    """Raises ValueError if weights were trained on indices of another feature space than the one named."""
+    learned = trained.config.get("feature_space", "")
+    if learned != encoding:
         raise ValueError(
             f"the stored {trained.config.get('model', 'model')} was trained with feature space "
-            f"{learned[:12]!r}, but the requests are encoded with {given[:12]!r}; allowed: the same. "
+            f"{learned[:12]!r}, but the requests are encoded with {encoding[:12]!r}; allowed: the same. "
             "Train again: kedro run --pipelines=evaluator_training,mining,generator_distillation"
         )

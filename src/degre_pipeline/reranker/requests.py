@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 SPLITS = ("train", "validation", "test")
 ROLES = ("mining", "external")
+TENSORS = (
+    *("request_id", "split", "role", "static", "candidates", "mask"),
+    *("scores", "exposed", "exposed_mask", "clicks"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Requests:
         exposed: Candidate index shown at each slot, [b, t] int64; 0 where `exposed_mask` is False.
         exposed_mask: True for filled slots, [b, t].
         clicks: 1 for a clicked slot, [b, t] float32.
+        encoding: Identity of the feature space whose indices these are; no tensor, "" for unknown.
     """
 
     request_id: Tensor
@@ -39,6 +44,7 @@ class Requests:
     exposed: Tensor
     exposed_mask: Tensor
     clicks: Tensor
+    encoding: str = ""
 
     def __len__(self) -> int:
         return len(self.request_id)
@@ -55,7 +61,7 @@ class Requests:
 
     def select(self, rows: Tensor | slice) -> Requests:
         """Returns the given rows, in their order."""
-        return Requests(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return self._with({name: tensor[rows] for name, tensor in self.to_tensors().items()})
 
     def with_ids(self, request_ids: Tensor) -> Requests:
         """Returns the requests with the given ids, in their order. Raises: ValueError: If one is absent."""
@@ -71,7 +77,7 @@ class Requests:
 
     def to(self, device: torch.device | str) -> Requests:
         """Returns the same requests on another device."""
-        return Requests(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return self._with({name: tensor.to(device) for name, tensor in self.to_tensors().items()})
 
     def of(self, split: str, role: str | None = None) -> Requests:
         """Returns the requests of a split, and of a role when one is named.
@@ -97,22 +103,25 @@ class Requests:
             yield self.select(slice(start, start + size))
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Returns the flat dict that is stored."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Returns the tensors by name."""
+        return {name: getattr(self, name) for name in TENSORS}
+
+    def _with(self, tensors: Mapping[str, Tensor]) -> Requests:
+        return Requests(**tensors, encoding=self.encoding)
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Requests:
-        """Rebuilds requests from the stored dict.
+    def from_tensors(cls, tensors: Mapping[str, Tensor], encoding: str = "") -> Requests:
+        """Rebuilds requests from their tensors.
 
         Raises: ValueError: If a tensor is missing or the lengths differ.
         """
-        missing = [field.name for field in fields(cls) if field.name not in tensors]
+        missing = [name for name in TENSORS if name not in tensors]
         if missing:
             raise ValueError(f"request tensors lack {missing}; stored: {sorted(tensors)}")
-        lengths = {field.name: len(tensors[field.name]) for field in fields(cls)}
+        lengths = {name: len(tensors[name]) for name in TENSORS}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"request tensors differ in length: {lengths}; all must be equal")
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        return cls(**{name: tensors[name] for name in TENSORS}, encoding=encoding)
 
 
 def gather_candidates(per_candidate: Tensor, sequences: Tensor) -> Tensor:

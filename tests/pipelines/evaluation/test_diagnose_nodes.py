@@ -20,7 +20,6 @@ from degre_pipeline.pipelines.evaluator_training.nodes import (
 )
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import restore_evaluator
-from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
@@ -41,12 +40,12 @@ Everything = tuple[dict[str, Tensor], dict[str, Tensor], Any, Any, Any, dict[str
 @pytest.fixture(scope="module")
 def trained(shop: Shop) -> Everything:
     varied = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
-    data = shop.request_tensors, shop.feature_space, varied
+    data = shop.encoded, shop.feature_space, varied
     watch = EpochMiningConfig(requests=6, beam_size=2)
     mining, _, mined = train_mining_evaluator(*data, MODEL, TRAINING, epoch_mining=watch)
     external, _ = train_external_evaluator(*data, MODEL, TRAINING, 7)
-    lists = rerank_test_requests(shop.request_tensors, shop.generator, mining, SEARCH, CONFIG)
-    return shop.request_tensors, lists, shop.generator, mining, external, mined
+    lists = rerank_test_requests(shop.encoded, shop.generator, mining, SEARCH, CONFIG)
+    return shop.encoded, lists, shop.generator, mining, external, mined
 
 
 def diagnosed(shop: Shop, trained: Everything, truth: dict[str, Tensor]) -> pd.DataFrame:
@@ -90,7 +89,7 @@ def test_the_losses_of_the_slots_are_the_gap_of_the_pessimistic_teacher(
 ) -> None:
     tensors, lists, _, mining, *_ = trained
     some = slice(0, DIAGNOSTICS.requests)
-    requests = Requests.from_tensors(tensors).with_ids(lists["request_id"][some])
+    requests = tensors.with_ids(lists["request_id"][some])
     compared = torch.stack([lists["beam"][some], lists["generator"][some]], 1)
     beam, generator = list_values(restore_evaluator(mining, SEARCH.pessimism), requests, compared).mean(0)
 

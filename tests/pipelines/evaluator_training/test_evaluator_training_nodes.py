@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
+from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
@@ -23,14 +23,14 @@ def covered(coverage: float) -> list[dict[str, Any]]:
 
 
 VARIED = covered(1.0)
-Data = tuple[dict[str, Tensor], dict[str, Any]]
+Data = tuple[Requests, FeatureSpace]
 
 
 def with_flipped_clicks(data: Data, split: str, role: str) -> Data:
-    requests = Requests.from_tensors(data[0])
+    requests = data[0]
     ids = requests.of(split, role).request_id
     flipped = torch.where(torch.isin(requests.request_id, ids)[:, None], 1 - requests.clicks, requests.clicks)
-    return replace(requests, clicks=flipped).to_tensors(), data[1]
+    return replace(requests, clicks=flipped), data[1]
 
 
 def same(one: TrainedWeights, other: TrainedWeights) -> bool:
@@ -49,7 +49,7 @@ def external(shop_data: Data) -> TrainedWeights:
 
 def test_an_evaluator_and_its_history_come_back(shop_data: Data) -> None:
     trained, history, mined = train_mining_evaluator(*shop_data, VARIED, MODEL, TRAINING)
-    requests = Requests.from_tensors(shop_data[0])
+    requests = shop_data[0]
 
     assert mined == {}
     assert list(history["epoch"]) == [1, 2]
@@ -79,7 +79,7 @@ def test_the_external_evaluator_has_its_own_seed(shop_data: Data, external: Trai
 
 def test_an_evaluator_without_requests_to_learn_from_is_named(shop_data: Data) -> None:
     tensors, space = shop_data
-    nobody = tensors | {"role": torch.ones_like(tensors["role"])}
+    nobody = replace(tensors, role=torch.ones_like(tensors.role))
 
     with pytest.raises(ValueError, match="no request has split 'train' and role 'mining'"):
         train_mining_evaluator(nobody, space, VARIED, MODEL, TRAINING)
@@ -92,12 +92,12 @@ def test_weights_that_are_no_numbers_stop_training(shop_data: Data) -> None:
 
 def test_lists_without_clicks_can_be_left_out(shop_data: Data) -> None:
     tensors, space = shop_data
-    clicked = Requests.from_tensors(tensors)
+    clicked = tensors
     clicked = clicked.select((clicked.clicks.sum(1) > 0).nonzero()[:, 0])
     left_out = train_mining_evaluator(tensors, space, VARIED, MODEL, TRAINING, lists_without_clicks=False)[0]
 
-    assert 0 < len(clicked) < len(tensors["clicks"])
-    assert same(left_out, train_mining_evaluator(clicked.to_tensors(), space, VARIED, MODEL, TRAINING)[0])
+    assert 0 < len(clicked) < len(tensors)
+    assert same(left_out, train_mining_evaluator(clicked, space, VARIED, MODEL, TRAINING)[0])
     assert not same(left_out, train_mining_evaluator(tensors, space, VARIED, MODEL, TRAINING)[0])
 
 
@@ -106,7 +106,7 @@ def test_each_epochs_evaluator_mines_and_changes_nothing(shop_data: Data, member
     config = replace(MODEL, members=members)
     watch = EpochMiningConfig(requests=9, beam_size=3)
     trained, _, mined = train_mining_evaluator(*shop_data, VARIED, config, TRAINING, epoch_mining=watch)
-    requests = Requests.from_tensors(shop_data[0]).with_ids(mined["request_id"])
+    requests = shop_data[0].with_ids(mined["request_id"])
     found = beam_search(restore_evaluator(trained), requests, beam_size=3)  # the last epoch was the best
 
     assert same(trained, train_mining_evaluator(*shop_data, VARIED, config, TRAINING)[0])
@@ -122,7 +122,7 @@ def test_no_more_requests_are_watched_than_there_are(shop_data: Data) -> None:
     watch = EpochMiningConfig(requests=10_000, beam_size=1)
     training = replace(TRAINING, epochs=1)
     mined = train_mining_evaluator(*shop_data, VARIED, MODEL, training, epoch_mining=watch)[2]
-    held_out = Requests.from_tensors(shop_data[0]).of("validation", "mining")
+    held_out = shop_data[0].of("validation", "mining")
     assert torch.equal(mined["request_id"], held_out.request_id)
 
 

@@ -16,12 +16,12 @@ from degre_pipeline.pipelines.gate.nodes import (
 )
 from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.reranker.features import NO_FEATURES
 from degre_pipeline.reranker.models.stored_models import (
     FROM_NOTHING,
     TrainedWeights,
     restore_generator,
 )
-from degre_pipeline.reranker.requests import Requests
 from small_run import RUN
 from small_shop import Shop
 
@@ -58,7 +58,7 @@ class Gate:
         return register_model(
             **vars(shop),
             ranking_model=FROM_NOTHING,
-            ranking_feature_space={},
+            ranking_feature_space=NO_FEATURES,
             metrics=FIGURES,
             mining_evaluator=self.external_evaluator,
             external_evaluator=self.external_evaluator,
@@ -76,7 +76,7 @@ class Gate:
 
     def evaluated_lists(self, shop: Shop) -> dict[str, Tensor]:
         """Returns the generator's lists of some test requests, as the evaluation stores them."""
-        some = Requests.from_tensors(shop.request_tensors).of("test").select(slice(0, 10))
+        some = shop.encoded.of("test").select(slice(0, 10))
         lists, _ = restore_generator(shop.generator).greedy_decode(some.static, some.candidates, some.mask)
         return {"request_id": some.request_id, "generator": lists}
 

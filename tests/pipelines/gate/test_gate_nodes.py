@@ -16,7 +16,6 @@ from degre_pipeline.release import ledger, registration
 from degre_pipeline.release.aliases import positions
 from degre_pipeline.release.promotion import promote, roll_back
 from degre_pipeline.reranker.models.stored_models import restore_generator
-from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.serving.model import packaging
 from degre_pipeline.serving.model.reranking_model import build_reranker
 from degre_pipeline.simulation.click_world import ClickTruth
@@ -37,9 +36,7 @@ def with_fields(shop, fields):
     tables = (shop.requests, shop.scored_candidates, shop.users, shop.items)
     space = fit_features(shop.lists, *tables, fields)
     tensors = encode_requests(shop.lists, *tables, space, ListConfig(list_length=4))
-    return replace(
-        shop, feature_space=space, request_tensors=tensors, generator=small_generator(space, seed=5)
-    )
+    return replace(shop, feature_space=space, encoded=tensors, generator=small_generator(space, seed=5))
 
 
 def served_by(registered):
@@ -89,7 +86,7 @@ def test_both_versions_are_valued_by_the_judges_on_the_same_requests(gate, shop,
     better = other_generator(shop)
     judgements, facts = gate.judge(better, gate.register(better))
     ids = gate.slice_of(shop)["request_ids"]
-    requests = Requests.from_tensors(shop.request_tensors).with_ids(torch.tensor(ids))
+    requests = shop.encoded.with_ids(torch.tensor(ids))
     known = ClickTruth.from_tensors(shop_truth).select(ids)
     by_truth = judgements[judgements["judge"] == "truth"].set_index("request_id").loc[ids]
     for version, some in (("champion", shop), ("challenger", better)):
@@ -151,7 +148,7 @@ def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
     assert all(math.isfinite(finding["measured"]) for finding in found(decision, "non_inferiority"))
     judgements, _ = gate.judge(shop, gate.register(shop))
     ids = gate.slice_of(shop)["request_ids"]
-    requests = Requests.from_tensors(old.request_tensors).with_ids(torch.tensor(ids))
+    requests = old.encoded.with_ids(torch.tensor(ids))
     lists, _ = restore_generator(old.generator).greedy_decode(
         requests.static, requests.candidates, requests.mask
     )

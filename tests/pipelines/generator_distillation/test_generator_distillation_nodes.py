@@ -4,7 +4,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
 
 from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards
@@ -12,7 +11,6 @@ from degre_pipeline.pipelines.generator_distillation.nodes import distill_genera
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.distillation import agreement_with_teacher
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
@@ -35,15 +33,15 @@ VARIED = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value":
 UNVARIED = [VARIED[0] | {"value": 0.1}]
 NO_TABLE = pd.DataFrame()  # of lists; only read where slots do not vary
 
-Data = tuple[dict[str, Tensor], dict[str, Any]]
+Data = tuple[Requests, FeatureSpace]
 
 
 @pytest.fixture(scope="module")
 def evaluator(shop_data: Data) -> TrainedWeights:
     torch.manual_seed(5)
-    sizes = FeatureSpace.from_dict(shop_data[1]).sizes()
+    sizes = shop_data[1].sizes()
     config = EvaluatorConfig(**SHAPE)
-    return store(build_evaluator(sizes, 4, config), sizes, 4, config, encoding_of(shop_data[0]))
+    return store(build_evaluator(sizes, 4, config), sizes, 4, config, shop_data[0].encoding)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +132,7 @@ def test_test_requests_and_clicks_do_not_matter(
     shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
 ) -> None:
     tensors, space = shop_data
-    clicked = (tensors | {"clicks": 1 - tensors["clicks"]}, space)
+    clicked = (replace(tensors, clicks=1 - tensors.clicks), space)
     one, other = (distilled(data, sequences, evaluator, epochs=1)[0].weights for data in (shop_data, clicked))
 
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
@@ -144,7 +142,7 @@ def test_sequences_of_other_requests_or_of_another_evaluator_are_refused(
     shop_data: Data, sequences: LoadedShards, evaluator: TrainedWeights
 ) -> None:
     tensors = shop_data[0]
-    other_scores = tensors | {"scores": tensors["scores"] + 1}
+    other_scores = replace(tensors, scores=tensors.scores + 1)
     retrained = replace(evaluator, weights={name: t + 1 for name, t in evaluator.weights.items()})
 
     for stale in ((other_scores, evaluator), (tensors, retrained)):
@@ -158,13 +156,13 @@ def test_where_slots_do_not_vary_clicks_that_nobody_learned_from_decide(
 ) -> None:
     """Clicks of every request stand where the evaluator's best lists put them first, or in the last slot."""
     tensors, space = shop_data
-    requests = Requests.from_tensors(tensors)
+    requests = tensors
     best = mine(
         restore_evaluator(evaluator), requests, torch.arange(len(requests)), MiningConfig(device="cpu")
     )
     places = places_among_shown(best["sequences"][:, 0].long(), requests)
     wanted = places == (1 if put_first else 4)
-    data = tensors | {"clicks": (wanted & requests.exposed_mask).float()}, space
+    data = replace(requests, clicks=(wanted & requests.exposed_mask).float()), space
     lists = pd.DataFrame({"request_id": requests.request_id.numpy(), "user_id": range(len(requests))})
     settings = MODEL, replace(TRAINING, epochs=1), DistillationConfig(), MiningConfig(device="cpu")
     if put_first:

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
 
 from degre_pipeline.lists.joined_lists import join_lists
 from degre_pipeline.pipelines.list_building.nodes import (
@@ -15,9 +14,11 @@ from degre_pipeline.pipelines.list_building.nodes import (
     fit_features,
     score_candidates,
 )
-from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
+from degre_pipeline.reranker.features import NO_FEATURES
+from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.sources.request_log import RequestLog
 
 FIELDS: list[dict[str, Any]] = [
@@ -46,7 +47,7 @@ class Tables:
     def space(self, fields: list[dict[str, Any]] = FIELDS) -> dict[str, Any]:
         return fit_features(self.lists(), self.requests, self.candidates, self.users, self.items, fields)
 
-    def tensors(self, config: ListConfig = ListConfig(list_length=3)) -> dict[str, Tensor]:  # noqa: B008
+    def tensors(self, config: ListConfig = ListConfig(list_length=3)) -> Requests:  # noqa: B008
         tables = (self.lists(), self.requests, self.candidates, self.users, self.items, self.space())
         return encode_requests(*tables, config)
 
@@ -144,12 +145,12 @@ class TestFeatures:
     def test_are_fitted_on_what_training_requests_show(self, tables: Tables) -> None:
         space = tables.space()
 
-        assert space["vocabularies"] == {
-            "city": ["Oslo", "Rome"],
-            "colour": ["blue", "red"],
-            "tags": ["x", "y"],
+        assert space.vocabularies == {
+            "city": ("Oslo", "Rome"),
+            "colour": ("blue", "red"),
+            "tags": ("x", "y"),
         }
-        assert space["edges"] == {"hour": [5.0], "ranking_score": [pytest.approx(0.65)]}
+        assert space.edges == {"hour": (5.0,), "ranking_score": (pytest.approx(0.65),)}
 
     @pytest.mark.parametrize(
         ("group", "table"),
@@ -168,26 +169,26 @@ class TestTensors:
     def test_by_hand(self, tables: Tables) -> None:
         tensors = tables.tensors()
 
-        assert tensors["request_id"].tolist() == [10, 20, 30]
-        assert tensors["split"].tolist() == [0, 0, 2]
-        assert tensors["role"].tolist() == [0, 1, 0]
-        assert tensors["static"].tolist() == [[1, 1], [2, 2], [0, 2]]
-        assert tensors["mask"].tolist() == [
+        assert tensors.request_id.tolist() == [10, 20, 30]
+        assert tensors.split.tolist() == [0, 0, 2]
+        assert tensors.role.tolist() == [0, 1, 0]
+        assert tensors.static.tolist() == [[1, 1], [2, 2], [0, 2]]
+        assert tensors.mask.tolist() == [
             [True] * 4,
             [True, True, False, False],
             [True, True, False, False],
         ]
-        assert tensors["candidates"].tolist() == [
+        assert tensors.candidates.tolist() == [
             [[2, 1, 2, 1], [1, 2, 0, 1], [1, 0, 0, 2], [2, 1, 0, 2]],
             [[1, 2, 0, 2], [1, 0, 0, 1], [0] * 4, [0] * 4],
             [[0, 0, 0, 2], [1, 2, 0, 1], [0] * 4, [0] * 4],
         ]
         assert torch.equal(
-            tensors["scores"], torch.tensor([[0.5, 0.6, 0.7, 0.8], [0.9, 0.1, 0, 0], [0.95, 0.2, 0, 0]])
+            tensors.scores, torch.tensor([[0.5, 0.6, 0.7, 0.8], [0.9, 0.1, 0, 0], [0.95, 0.2, 0, 0]])
         )
-        assert tensors["exposed"].tolist() == [[3, 0, 1], [0, 1, 0], [1, 0, 0]]
-        assert tensors["exposed_mask"].tolist() == [[True] * 3, [True, True, False], [True, False, False]]
-        assert tensors["clicks"].tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+        assert tensors.exposed.tolist() == [[3, 0, 1], [0, 1, 0], [1, 0, 0]]
+        assert tensors.exposed_mask.tolist() == [[True] * 3, [True, True, False], [True, False, False]]
+        assert tensors.clicks.tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
 
     def test_users_and_items_without_a_row_are_unknown(self, tables: Tables) -> None:
         known = tables.tensors()
@@ -199,17 +200,17 @@ class TestTensors:
         lists = (fewer.lists(), fewer.requests, fewer.candidates, fewer.users, fewer.items, tables.space())
         tensors = encode_requests(*lists, ListConfig(list_length=3))
 
-        assert tensors["static"].tolist() == [[1, 1], [0, 2], [0, 2]]
-        assert tensors["candidates"][0, 0].tolist() == [0, 0, 0, 1]
-        assert torch.equal(tensors["candidates"][0, 1:], known["candidates"][0, 1:])
+        assert tensors.static.tolist() == [[1, 1], [0, 2], [0, 2]]
+        assert tensors.candidates[0, 0].tolist() == [0, 0, 0, 1]
+        assert torch.equal(tensors.candidates[0, 1:], known.candidates[0, 1:])
 
     def test_fewer_candidates_than_slots_are_padded_to_the_list_length(self, tables: Tables) -> None:
         tensors = tables.tensors(ListConfig(list_length=6))
 
-        assert tensors["mask"].shape == (3, 6)
-        assert tensors["mask"].sum(1).tolist() == [4, 2, 2]
-        assert tensors["exposed_mask"].sum(1).tolist() == [3, 2, 1]
-        assert tensors["candidates"][:, 4:].abs().sum() == 0
+        assert tensors.mask.shape == (3, 6)
+        assert tensors.mask.sum(1).tolist() == [4, 2, 2]
+        assert tensors.exposed_mask.sum(1).tolist() == [3, 2, 1]
+        assert tensors.candidates[:, 4:].abs().sum() == 0
 
     def test_a_longer_list_than_the_list_length_is_named(self, tables: Tables) -> None:
         with pytest.raises(ValueError, match="request 10 shows 3 items; list_length allows 2"):
@@ -219,7 +220,9 @@ class TestTensors:
         shuffled = {name: getattr(tables, name).sample(frac=1, random_state=1) for name in vars(tables)}
         expected, tensors = tables.tensors(), Tables(**shuffled).tensors()
 
-        assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+        assert all(
+            torch.equal(tensor, getattr(expected, name)) for name, tensor in tensors.to_tensors().items()
+        )
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +272,7 @@ class TestScores:
         scored, quality, model, space = self.scored(log, tables.splits)
 
         assert scored is tables.candidates
-        assert (model, space) == (FROM_NOTHING, {})
+        assert (model, space) == (FROM_NOTHING, NO_FEATURES)
         assert quality["split"].tolist() == ["test", "train"]
         assert quality["exposed_items"].tolist() == [1, 5]
         # Clicked 0.5 and 0.1, not clicked 0.8, 0.6 and 0.9: no pair of six is in order.
@@ -294,8 +297,8 @@ class TestScores:
         _, _, model, space = self.scored(unscored, splits)
 
         assert model.config["model"] == "ranking"
-        assert [field["name"] for field in space["fields"]] == ["segment", "category"]
-        check_encoding(model, {ENCODING: encoding_tensor(space)})
+        assert [field.name for field in space.fields] == ["segment", "category"]
+        check_encoding(model, space.identity)
 
     def test_may_come_from_other_columns_of_the_candidates(
         self, unscored: RequestLog, splits: pd.DataFrame
@@ -305,7 +308,7 @@ class TestScores:
         fields = [{"name": name, "kind": "numeric", "group": "score"} for name in ("stock", "ranking_score")]
         *_, space = self.scored(log, splits, fields)
 
-        assert [field["name"] for field in space["fields"]] == ["stock"]
+        assert [field.name for field in space.fields] == ["stock"]
 
     def test_from_nothing_that_describes_a_candidate_are_refused(
         self, unscored: RequestLog, splits: pd.DataFrame

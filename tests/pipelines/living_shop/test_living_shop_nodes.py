@@ -11,7 +11,6 @@ import pytest
 from degre_pipeline.experiments.living_shop_config import LivingShopConfig
 from degre_pipeline.pipelines.living_shop.nodes import live_through, tell_story
 from degre_pipeline.release.promotion import promote
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.serving.model.example_requests import example_requests
 from degre_pipeline.serving.model.packaging import log_reranker
 from degre_pipeline.simulation.shop_changes import shop_on
@@ -32,7 +31,7 @@ def live(run_date: str, config: LivingShopConfig = CONFIG) -> dict[str, dict[str
 @pytest.fixture
 def champions(registry: mlflow.MlflowClient, shop: Shop) -> mlflow.MlflowClient:
     """Versions 1 and 2, of 2 and 3 February, each the champion after the other."""
-    space = FeatureSpace.from_dict(shop.feature_space)
+    space = shop.feature_space
     tables = {
         "requests": shop.requests,
         "users": shop.users,

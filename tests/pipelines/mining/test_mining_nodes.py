@@ -37,7 +37,7 @@ def evaluator(sizes: tuple[FieldSize, ...]) -> TrainedWeights:
 
 
 def mined(requests: Requests, evaluator: TrainedWeights, config: MiningConfig = CONFIG) -> Shards:
-    return mine_lookahead_sequences(requests.to_tensors(), evaluator, config)
+    return mine_lookahead_sequences(requests, evaluator, config)
 
 
 def rows(shards: Shards) -> list[int]:

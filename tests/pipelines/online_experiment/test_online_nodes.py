@@ -22,7 +22,6 @@ from degre_pipeline.pipelines.online_experiment.nodes import (
 )
 from degre_pipeline.reports.experiment_page import groups_of, one
 from degre_pipeline.reranker.baselines.prm import PrmConfig
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig
 from small_run import RUN
@@ -105,7 +104,7 @@ def test_the_ranking_order_is_by_descending_score(opened):
 
 
 def test_a_request_hands_over_the_candidates_in_the_ranking_order(opened, split, shop_data):
-    visits, space = split[0].iloc[[3, 400, 17]], FeatureSpace.from_dict(shop_data[1])
+    visits, space = split[0].iloc[[3, 400, 17]], shop_data[1]
     candidates = opened[0].candidates.set_index(["request_id", "candidate_index"])["item_id"]
     order = ranking_order(opened[0].candidates, visits["request_id"])
     for request, own, wanted in zip(

@@ -8,8 +8,7 @@ from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.release import ledger, registration
 from degre_pipeline.release.registration import metric_tags
-from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_of, encoding_tensor
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.models.stored_models import (
     FROM_NOTHING,
@@ -17,7 +16,6 @@ from degre_pipeline.reranker.models.stored_models import (
     restore_generator,
     store_ranking_model,
 )
-from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.serving.model.example_requests import lists_to_compare
 from small_shop import small_generator
 
@@ -36,7 +34,7 @@ MINING, EXTERNAL = (
 )
 
 
-def register(shop, run_date="2026-01-31", ranking=(FROM_NOTHING, {}), **changed):
+def register(shop, run_date="2026-01-31", ranking=(FROM_NOTHING, NO_FEATURES), **changed):
     return register_model(
         **vars(replace(shop, **changed)),
         ranking_model=ranking[0],
@@ -86,8 +84,8 @@ def test_registers_in_the_open_run_and_makes_it_the_challenger(shop, registry):
     example = model.input_example
     assert len(example) == 2
     assert set(example[0]) == {"request_id", "user", "context", "candidates"}
-    row = shop.request_tensors["request_id"].tolist().index(example[0]["request_id"])
-    encoded = Requests.from_tensors(shop.request_tensors).select(slice(row, row + 1))
+    row = shop.encoded.request_id.tolist().index(example[0]["request_id"])
+    encoded = shop.encoded.select(slice(row, row + 1))
     wanted, _ = restore_generator(shop.generator).greedy_decode(
         encoded.static, encoded.candidates, encoded.mask
     )
@@ -157,15 +155,15 @@ def test_opens_a_run_of_its_own_when_there_is_none(shop, registry):
 
 
 def test_a_model_that_ranks_otherwise_is_not_registered(shop, registry):
-    skewed = {**shop.request_tensors, "candidates": shop.request_tensors["candidates"].roll(1, dims=1)}
+    skewed = replace(shop.encoded, candidates=shop.encoded.candidates.roll(1, dims=1))
     with pytest.raises(ValueError, match=r"request \d+: the served model ranks candidates .*; allowed: "):
-        register(shop, request_tensors=skewed)
+        register(shop, encoded=skewed)
     assert mlflow.active_run() is None
     assert registry.search_registered_models() == []
 
 
 def test_a_generator_of_another_feature_space_is_not_registered(shop, registry):
-    other = {**shop.feature_space, "edges": {name: [0.0] for name in shop.feature_space["edges"]}}
+    other = replace(shop.feature_space, edges=dict.fromkeys(shop.feature_space.edges, (0.0,)))
     with pytest.raises(ValueError, match="was trained with feature space"):
         register(shop, feature_space=other)
     assert registry.search_registered_models() == []
@@ -173,14 +171,13 @@ def test_a_generator_of_another_feature_space_is_not_registered(shop, registry):
 
 @pytest.fixture
 def ranking(shop):
-    """An untrained ranking model for all fields of the shop but the score, and what it reads as JSON."""
-    whole = FeatureSpace.from_dict(shop.feature_space)
+    """An untrained ranking model for all fields of the shop but the score, and what it reads."""
+    whole = shop.feature_space
     space = FeatureSpace(
         tuple(field for field in whole.fields if field.group != "score"), whole.vocabularies, whole.edges
     )
-    encoding = encoding_of({ENCODING: encoding_tensor(space.to_dict())})
     model = PointwiseClickModel(space.sizes(), 4)
-    return store_ranking_model(model, space.sizes(), 4, encoding), space.to_dict()
+    return store_ranking_model(model, space.sizes(), 4, space.identity), space
 
 
 def test_what_scores_candidates_in_place_of_a_log_goes_with_the_model(shop, registry, ranking):
@@ -193,7 +190,7 @@ def test_what_scores_candidates_in_place_of_a_log_goes_with_the_model(shop, regi
 def test_a_ranking_model_of_another_feature_space_is_not_registered(shop, registry, ranking):
     model, space = ranking
     with pytest.raises(ValueError, match="the stored ranking was trained with feature space"):
-        register(shop, ranking=(model, {**space, "edges": {}}))
+        register(shop, ranking=(model, replace(space, edges=dict.fromkeys(space.edges, (0.0,)))))
     assert registry.search_registered_models() == []
 
 

@@ -169,13 +169,13 @@ def test_an_arm_whose_settings_changed_under_its_name_is_run_again(shop_data, ju
 
 def test_a_request_that_trains_miners_and_judges_is_refused(shop_data) -> None:
     tensors, space = shop_data
-    ids = tensors["request_id"].clone()
-    learns = tensors["split"] == 0
-    ids[(learns & (tensors["role"] == 1)).nonzero()[0]] = ids[(learns & (tensors["role"] == 0)).nonzero()[0]]
+    ids = tensors.request_id.clone()
+    learns = tensors.split == 0
+    ids[(learns & (tensors.role == 1)).nonzero()[0]] = ids[(learns & (tensors.role == 0)).nonzero()[0]]
     with pytest.raises(
         ValueError, match=r"^1 of the \d+ requests that train the judges also train the miners"
     ):
-        train_study_judges({**tensors, "request_id": ids}, space, STUDY, EVALUATOR, TRAINING)
+        train_study_judges(replace(tensors, request_id=ids), space, STUDY, EVALUATOR, TRAINING)
 
 
 def test_values_of_random_lists_are_the_judges_own(shop_data, judges, random_values, shop_truth) -> None:

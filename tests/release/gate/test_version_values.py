@@ -6,12 +6,11 @@ import torch
 
 from degre_pipeline.judging.judges import values_of_lists
 from degre_pipeline.release.gate.version_values import as_sequences, judged_lists, judges_of
-from degre_pipeline.reranker.requests import Requests
 
 
 @pytest.fixture
 def some(shop):
-    return Requests.from_tensors(shop.request_tensors).of("test").select(slice(0, 3))
+    return shop.encoded.of("test").select(slice(0, 3))
 
 
 @dataclass(frozen=True)

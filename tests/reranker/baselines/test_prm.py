@@ -15,7 +15,6 @@ from degre_pipeline.reranker.baselines.prm import (
     restore_prm,
     store_prm,
 )
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.ranking_stage import pointwise_loss
 from degre_pipeline.reranker.requests import Requests, gather_candidates
@@ -130,8 +129,8 @@ def test_a_setting_that_is_not_allowed_is_named(name, value):
 def trained(shop_data) -> tuple[PersonalizedReranker, dict[str, torch.Tensor], Requests]:
     """PRM of the small shop, its click model's weights before it, and the test requests."""
     tensors, space = shop_data
-    requests = Requests.from_tensors(tensors)
-    sizes = FeatureSpace.from_dict(space).sizes()
+    requests = tensors
+    sizes = space.sizes()
     learn, check = (in_ranking_order(requests.of(split)) for split in ("train", "validation"))
     training = TrainingConfig(
         epochs=8, batch_size=64, learning_rate=5e-3, device="cpu", patience=8, resume=False
@@ -159,7 +158,7 @@ def test_it_beats_the_ranking_order_where_clicks_can_be_learned(trained, shop_da
     model, _, ordered = trained
     model.eval()
     lists, _ = model.decode(ordered.static, ordered.candidates, ordered.mask)
-    requests = Requests.from_tensors(shop_data[0]).of("test")
+    requests = shop_data[0].of("test")
     truth = ClickTruth.from_tensors(shop_truth).select(requests.request_id.tolist())
     order = requests.scores.argsort(dim=1, descending=True, stable=True)
     shown = torch.stack([order.gather(1, lists), order[:, : lists.shape[1]]], 1)

@@ -10,7 +10,7 @@ from degre_pipeline.serving.model.runners import EagerRunner
 
 @pytest.fixture
 def some(shop):
-    return Requests.from_tensors(shop.request_tensors).select(slice(0, 3))
+    return shop.encoded.select(slice(0, 3))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ from degre_pipeline.sources.splits import last_day
 
 
 def rerank_test_requests(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     generator: TrainedWeights,
     mining_evaluator: TrainedWeights,
     search: MiningConfig,
@@ -60,9 +60,9 @@ def rerank_test_requests(
 ) -> dict[str, Tensor]:
     """Returns `request_id` and the list of every subject, [b, L], for test requests drawn at random."""
     for trained in (generator, mining_evaluator):
-        check_encoding(trained, request_tensors)
+        check_encoding(trained, encoded.encoding)
     device = choose_device(config.device)
-    requests = draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
+    requests = draw_requests(encoded.of("test"), config.requests, config.seed)
     models = (
         restore_decoding(generator).to(device),
         restore_evaluator(mining_evaluator, search.pessimism).to(device),
@@ -72,7 +72,7 @@ def rerank_test_requests(
 
 
 def judge_lists(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     evaluated_lists: dict[str, Tensor],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
@@ -80,8 +80,8 @@ def judge_lists(
     config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns every judge's value and rank of every list, and how far the judges agree on random lists."""
-    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
-    requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
+    evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
+    requests = encoded.with_ids(evaluated_lists["request_id"])
     truth = truth_or_none(click_truth, requests)
     judges = _judges(requests, evaluators, click_truth)
     lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
@@ -91,7 +91,7 @@ def judge_lists(
 
 
 def _restored(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
     config: EvaluationConfig,
@@ -102,7 +102,7 @@ def _restored(
     """
     trained = {"external": external_evaluator, "mining": mining_evaluator}
     for one in trained.values():
-        check_encoding(one, request_tensors)
+        check_encoding(one, encoded.encoding)
     device = choose_device(config.device)
     return {name: restore_evaluator(one).to(device) for name, one in trained.items()}
 
@@ -117,7 +117,7 @@ def _judges(
 
 
 def compare_with_all_lists(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     evaluated_lists: dict[str, Tensor],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
@@ -125,26 +125,26 @@ def compare_with_all_lists(
     config: EvaluationConfig,
 ) -> pd.DataFrame:
     """Returns the exact rank of every subject's list among all lists of some requests, by every judge."""
-    requests = Requests.from_tensors(request_tensors).with_ids(evaluated_lists["request_id"])
+    requests = encoded.with_ids(evaluated_lists["request_id"])
     return all_lists.compare_with_all_lists(
         requests,
         {subject: evaluated_lists[subject] for subject in SUBJECTS},
-        _restored(request_tensors, mining_evaluator, external_evaluator, config),
+        _restored(encoded, mining_evaluator, external_evaluator, config),
         truth_or_none(click_truth, requests),
         config,
     )
 
 
 def measure_evaluators(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Returns R-AUC, PCOC, RMSE, loss and GAUC on exposed test lists, and their calibration."""
-    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
-    requests = Requests.from_tensors(request_tensors).of("test")
+    evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
+    requests = encoded.of("test")
     levels = {
         f"{name}_evaluator": predicted_levels(evaluators[name], requests, config.batch_size)
         for name in ("mining", "external")
@@ -157,7 +157,7 @@ def measure_evaluators(
 
 
 def diagnose_models(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     evaluated_lists: dict[str, Tensor],
     generator: TrainedWeights,
     mining_evaluator: TrainedWeights,
@@ -169,10 +169,9 @@ def diagnose_models(
     config: EvaluationConfig,
 ) -> pd.DataFrame:
     """Returns whom to believe about which lists, what beams and epochs are worth, what distillation loses."""
-    check_encoding(generator, request_tensors)
-    evaluators = _restored(request_tensors, mining_evaluator, external_evaluator, config)
+    check_encoding(generator, encoded.encoding)
+    evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
     rows = slice(0, diagnostics.requests)
-    encoded = Requests.from_tensors(request_tensors)
     requests = encoded.with_ids(evaluated_lists["request_id"][rows])
     watched = encoded.with_ids(mined_by_epoch["request_id"]) if mined_by_epoch else None
     device, judges = choose_device(config.device), _judges(requests, evaluators, click_truth)
@@ -212,20 +211,19 @@ def diagnose(
 
 
 def replay_logged_clicks(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     evaluated_lists: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    feature_space: FeatureSpace,
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     config: EvaluationConfig,
 ) -> list[dict[str, Any]]:
     """Returns what the logged clicks of test requests say of all subjects' lists, and of two simple ones."""
-    encoded = Requests.from_tensors(request_tensors)
     asked, log = encoded.with_ids(evaluated_lists["request_id"]), encoded.of("train")
     floors = floor_lists(
         asked,
         log,
-        FeatureSpace.from_dict(feature_space).sizes(),
+        feature_space.sizes(),
         (item_codes(lists, asked), item_codes(lists, log)),
     )
     compared = {subject: evaluated_lists[subject] for subject in SUBJECTS} | floors

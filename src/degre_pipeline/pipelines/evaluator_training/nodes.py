@@ -11,7 +11,6 @@ from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import encoding_of
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
@@ -24,8 +23,8 @@ NOTHING_MINED = EpochMiningConfig(requests=0)
 
 
 def train_mining_evaluator(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
     model: EvaluatorConfig,
     training: TrainingConfig,
@@ -40,10 +39,10 @@ def train_mining_evaluator(
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
     What was mined is `request_id` [r] and, by epoch, `sequences` [epochs, r, L] and `values` [epochs, r].
     """
-    records = _epoch_records(Requests.from_tensors(request_tensors), epoch_mining)
+    records = _epoch_records(encoded, epoch_mining)
     trained, history = _train(
         "mining",
-        request_tensors,
+        encoded,
         feature_space,
         log_support,
         model,
@@ -58,8 +57,8 @@ def train_mining_evaluator(
 
 
 def train_external_evaluator(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
     model: EvaluatorConfig,
     training: TrainingConfig,
@@ -74,7 +73,7 @@ def train_external_evaluator(
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
     return _train(
         "external",
-        request_tensors,
+        encoded,
         feature_space,
         log_support,
         replace(model, members=external_members),
@@ -88,8 +87,8 @@ def train_external_evaluator(
 
 def _train(
     role: str,
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
     config: EvaluatorConfig,
     training: TrainingConfig,
@@ -100,18 +99,17 @@ def _train(
     start: TrainedWeights,
     records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
-    requests = Requests.from_tensors(request_tensors)
     config = with_head(config, varied=varies(figures_of(log_support)))
     if not lists_without_clicks:
-        requests = requests.select((requests.clicks.sum(1) > 0).nonzero()[:, 0])
+        encoded = encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
     trained, history = train_evaluator(
-        requests.of("train", role),
-        requests.of("validation", role),
-        sizes=FeatureSpace.from_dict(feature_space).sizes(),
+        encoded.of("train", role),
+        encoded.of("validation", role),
+        sizes=feature_space.sizes(),
         config=config,
         training=training,
         name=f"{role}_evaluator",
-        encoding=encoding_of(request_tensors),
+        encoding=encoded.encoding,
         calibration=calibration,
         records=records,
         checkpoints=checkpoints,

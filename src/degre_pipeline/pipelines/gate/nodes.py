@@ -40,7 +40,7 @@ def judge_versions(
     gate_slice: dict[str, Any],
     registered_model: dict[str, Any],
     generator: TrainedWeights,
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     users: pd.DataFrame,
@@ -58,13 +58,13 @@ def judge_versions(
         otherwise than the registered version does, and than the evaluation did.
     """
     for trained in (generator, external_evaluator):
-        check_encoding(trained, request_tensors)
+        check_encoding(trained, encoded.encoding)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release.gate.contest import hold_contest
 
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     chosen = lists_of_slice(gate_slice, lists, tables)
-    every = Requests.from_tensors(request_tensors)
+    every = encoded
     encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
     contest = hold_contest(registered_model, chosen, tables, list_length=encoded.list_length, config=config)
     judges = judges_of(external_evaluator, click_truth, encoded, config)

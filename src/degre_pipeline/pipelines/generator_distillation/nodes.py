@@ -3,14 +3,13 @@
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from degre_pipeline.datasets.shards import LoadedShards
 from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.judging.logged_clicks import users_of
 from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import encoding_of, mined_from
+from degre_pipeline.reranker.fingerprints import mined_from
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_not_learned
 from degre_pipeline.reranker.mined_requests import MinedRequests
 from degre_pipeline.reranker.models.model_config import GeneratorConfig
@@ -24,8 +23,8 @@ from degre_pipeline.reranker.training.training_state import Checkpoints
 
 
 def distill_generator(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
     lists: pd.DataFrame,
     lookahead_sequences: LoadedShards,
@@ -43,19 +42,19 @@ def distill_generator(
 
     Raises: ValueError: If slots follow the score and logged clicks do not speak for lists of this search.
     """
-    mined = load_mined(request_tensors, mining_evaluator, lookahead_sequences)
+    mined = load_mined(encoded, mining_evaluator, lookahead_sequences)
     asks_clicks = distillation.teacher == "mined" and not distillation.despite_log
     if asks_clicks and not varies(figures_of(log_support)):
-        _check_borne_out(Requests.from_tensors(request_tensors), lists, mining_evaluator, search)
+        _check_borne_out(encoded, lists, mining_evaluator, search)
     generator, history = distill(
         mined.of_split("train"),
         mined.of_split("validation"),
         mining_evaluator,
-        sizes=FeatureSpace.from_dict(feature_space).sizes(),
+        sizes=feature_space.sizes(),
         config=model,
         training=training,
         distillation=distillation,
-        encoding=encoding_of(request_tensors),
+        encoding=encoded.encoding,
         pessimism=search.pessimism,
         checkpoints=checkpoints,
         start=start,
@@ -73,18 +72,15 @@ def _check_borne_out(
     check_borne_out(found["sequences"][:, 0].long(), asked, users_of(lists, asked))
 
 
-def load_mined(
-    request_tensors: dict[str, Tensor], mining_evaluator: TrainedWeights, shards: LoadedShards
-) -> MinedRequests:
+def load_mined(encoded: Requests, mining_evaluator: TrainedWeights, shards: LoadedShards) -> MinedRequests:
     """Returns the mined requests of all shards.
 
     Raises: ValueError: If the sequences were mined from other requests or by another evaluator.
     """
-    if not shards.fingerprint.startswith(mined_from(request_tensors, mining_evaluator.weights)):
+    if not shards.fingerprint.startswith(mined_from(encoded, mining_evaluator.weights)):
         raise ValueError(
             f"{shards.folder} was mined from other request tensors or by another evaluator than those in the "
             "catalog; allowed: sequences of these. Mine again: kedro run --pipeline=mining"
         )
-    requests = Requests.from_tensors(request_tensors)
     mined = (shards.concat(name) for name in ("sequences", "values", "step_values"))
-    return MinedRequests.of(requests.select(shards.concat("row")), *mined)
+    return MinedRequests.of(encoded.select(shards.concat("row")), *mined)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, log_support_rows, statements
 from degre_pipeline.lists.joined_lists import join_lists
 from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.lists.ranking_scores import RankedCandidates, rank_candidates, score_quality
 from degre_pipeline.reranker.checked_settings import check_types, require
-from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, encoding_tensor
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.requests import Requests
@@ -67,7 +65,7 @@ def find_start(
     model_name: str,
     fields: list[dict[str, Any]],
     lists: ListConfig,
-) -> tuple[dict[str, Any], TrainedWeights, TrainedWeights, TrainedWeights]:
+) -> tuple[FeatureSpace, TrainedWeights, TrainedWeights, TrainedWeights]:
     """Returns feature space, evaluators and generator of the champion before the day; all empty for none."""
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release.warm_start import MODELS, StartingPoint, start_of_day
@@ -82,7 +80,7 @@ def find_start(
             split_seed=lists.seed,
         )
     mining, external, generator = (start.models[name] for name in MODELS)
-    return dict(start.feature_space), mining, external, generator
+    return start.feature_space, mining, external, generator
 
 
 def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
@@ -109,7 +107,7 @@ def score_candidates(
     fields: list[dict[str, Any]],
     lists: ListConfig,
     ranking_stage: RankingStageConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, TrainedWeights, dict[str, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, TrainedWeights, FeatureSpace]:
     """Returns the candidates with a score and rank, the score's AUC by split, and a model with its features.
 
     A logged score is kept. Where none is logged, point-wise models score every candidate out of fold, and one
@@ -144,15 +142,15 @@ def fit_features(
     users: pd.DataFrame,
     items: pd.DataFrame,
     fields: list[dict[str, Any]],
-    start_feature_space: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    start_feature_space: FeatureSpace = NO_FEATURES,
+) -> FeatureSpace:
     """Returns the vocabularies and bucket edges, fitted on training requests.
 
-    Where the day starts from an earlier feature space, that one is gone on with.
+    Where the day starts from an earlier feature space, its values keep their indices.
     """
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    earlier = FeatureSpace.from_dict(start_feature_space) if start_feature_space else None
-    return fit_on_training(parse_fields(fields), lists, tables, earlier).to_dict()
+    earlier = start_feature_space if start_feature_space.fields else None
+    return fit_on_training(parse_fields(fields), lists, tables, earlier)
 
 
 def encode_requests(
@@ -161,25 +159,22 @@ def encode_requests(
     scored_candidates: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    feature_space: dict[str, Any],
+    feature_space: FeatureSpace,
     config: ListConfig,
-) -> dict[str, Tensor]:
-    """Returns all lists as tensors, with the identity of the feature space that encoded them."""
+) -> Requests:
+    """Returns all lists as tensors."""
     tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    space = FeatureSpace.from_dict(feature_space)
-    encoded: Requests = encode_lists(lists, tables, space, config.list_length)
-    return {**encoded.to_tensors(), ENCODING: encoding_tensor(feature_space)}
+    return encode_lists(lists, tables, feature_space, config.list_length)
 
 
 def measure_log_support(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     lists: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     """Returns what the log can say of other orders than the one it showed, as rows of the metrics file."""
-    requests = Requests.from_tensors(request_tensors)
-    rows = log_support_rows(requests, lists, {"users": users, "items": items})
+    rows = log_support_rows(encoded, lists, {"users": users, "items": items})
     for sentence in statements(figures_of(rows)):
         logger.info("%s", sentence)
     return rows

@@ -22,7 +22,7 @@ from degre_pipeline.reranker.baselines.prm import (
 )
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_of, encoding_tensor
+from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import pointwise_loss
@@ -90,8 +90,8 @@ def split_users(
 
 
 def train_prm(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     model: PrmConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None = None,
@@ -100,10 +100,8 @@ def train_prm(
 
     Its click model comes first. Both can be continued after an interruption.
     """
-    requests = Requests.from_tensors(request_tensors)
-    encoding, device = encoding_of(request_tensors), choose_device(training.device)
-    sizes = FeatureSpace.from_dict(feature_space).sizes()
-    learn, check = (in_ranking_order(requests.of(split, "mining")) for split in ("train", "validation"))
+    encoding, device, sizes = encoded.encoding, choose_device(training.device), feature_space.sizes()
+    learn, check = (in_ranking_order(encoded.of(split, "mining")) for split in ("train", "validation"))
     identity = identity_of(
         training,
         device,
@@ -126,8 +124,8 @@ def train_prm(
         reranker = PersonalizedReranker(
             click_model,
             sizes,
-            places=requests.mask.shape[1],
-            list_length=requests.list_length,
+            places=encoded.mask.shape[1],
+            list_length=encoded.list_length,
             config=model,
         )
     history = fit(
@@ -150,16 +148,16 @@ def show_ranking_order(visits: pd.DataFrame, simulated_shop: ShopConfig) -> pd.D
 
 
 def show_by_prm(
-    visits: pd.DataFrame, traffic: RequestLog, prm: TrainedWeights, feature_space: dict[str, Any]
+    visits: pd.DataFrame, traffic: RequestLog, prm: TrainedWeights, feature_space: FeatureSpace
 ) -> pd.DataFrame:
     """Returns the order of PRM's scores for every visit of its arm, computed in this process, one by one."""
-    check_encoding(prm, {ENCODING: encoding_tensor(feature_space)})
-    space, own = FeatureSpace.from_dict(feature_space), visits[visits["arm"] == "prm"]
-    reranker = Reranker(restore_prm(prm), space)
+    check_encoding(prm, feature_space.identity)
+    own = visits[visits["arm"] == "prm"]
+    reranker = Reranker(restore_prm(prm), feature_space)
     with OneThread():
         return timed(
             own,
-            handed_over(own, traffic, space),
+            handed_over(own, traffic, feature_space),
             lambda request: Shown(reranker.rerank([request])[0].candidate_indices),
             label="PRM's visits",
         )
@@ -168,7 +166,7 @@ def show_by_prm(
 def show_by_service(
     visits: pd.DataFrame,
     traffic: RequestLog,
-    feature_space: dict[str, Any],
+    feature_space: FeatureSpace,
     model_name: str,
     service: ProcessConfig,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -180,13 +178,13 @@ def show_by_service(
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release.registry import registry_uri, training_last_day
 
-    space, own = FeatureSpace.from_dict(feature_space), visits[visits["arm"] == "degre"]
+    own = visits[visits["arm"] == "degre"]
     with running_service(registry_uri(), model_name, service) as client:
         version = client.version()["model_version"]
         check_unseen(training_last_day(model_name, version), version, traffic.requests)
         lists = timed(
             own,
-            handed_over(own, traffic, space),
+            handed_over(own, traffic, feature_space),
             lambda request: ask(client, request),
             label="the service's visits",
         )

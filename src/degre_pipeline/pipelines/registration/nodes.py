@@ -3,25 +3,25 @@
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import ENCODING, check_encoding, encoding_tensor
+from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.sources.splits import first_and_last_day, last_day, learned_from
 
 
 def register_model(
     generator: TrainedWeights,
-    feature_space: dict[str, Any],
-    request_tensors: dict[str, Tensor],
+    feature_space: FeatureSpace,
+    encoded: Requests,
     lists: pd.DataFrame,
     requests: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     scored_candidates: pd.DataFrame,
     ranking_model: TrainedWeights,
-    ranking_feature_space: dict[str, Any],
+    ranking_feature_space: FeatureSpace,
     metrics: list[dict[str, Any]],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
@@ -43,10 +43,10 @@ def register_model(
     Raises: ValueError: If the generator or the ranking model was trained with another feature space, or if
         the model or its program, loaded back, ranks otherwise than the generator; nothing is registered.
     """
-    check_encoding(generator, {ENCODING: encoding_tensor(feature_space)})
-    if ranking_feature_space:
-        check_encoding(ranking_model, {ENCODING: encoding_tensor(ranking_feature_space)})
-    check_encoding(generator, request_tensors)
+    check_encoding(generator, feature_space.identity)
+    if ranking_feature_space.fields:
+        check_encoding(ranking_model, ranking_feature_space.identity)
+    check_encoding(generator, encoded.encoding)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release import registration
 
@@ -67,13 +67,12 @@ def register_model(
             "split_seed": str(split_seed),
             **registration.metric_tags(metrics),
         }
-        space = FeatureSpace.from_dict(feature_space)
         ranking = (ranking_model, ranking_feature_space)
         registered = registration.log_and_register(
             generator,
-            space=space,
+            space=feature_space,
             ranking=ranking,
-            request_tensors=request_tensors,
+            encoded=encoded,
             lists=lists,
             tables=tables,
             name=model_name,

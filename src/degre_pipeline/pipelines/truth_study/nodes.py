@@ -19,7 +19,7 @@ from degre_pipeline.judging.study.judged_lists import agreement_by_size, judged_
 from degre_pipeline.judging.study.study_config import REFERENCE, TWIN, Recipe, StudyConfig, digest
 from degre_pipeline.judging.study.study_rows import study_rows
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.fingerprints import check_encoding, encoding_of, fingerprint
+from degre_pipeline.reranker.fingerprints import check_encoding, fingerprint
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
@@ -33,29 +33,28 @@ from degre_pipeline.run_facts import RunFacts
 
 
 def train_study_judges(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     study: StudyConfig,
     evaluator: EvaluatorConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedWeights, ...]:
     """Returns the judges of `judges.TRAINED`."""
-    requests = Requests.from_tensors(request_tensors)
-    study_judges.check_apart(requests)
+    study_judges.check_apart(encoded)
     return study_judges.train_judges(
-        requests,
+        encoded,
         study,
-        sizes=FeatureSpace.from_dict(feature_space).sizes(),
-        evaluator=with_head(evaluator, varied=varies(requests)),
+        sizes=feature_space.sizes(),
+        evaluator=with_head(evaluator, varied=varies(encoded)),
         training=training,
-        encoding=encoding_of(request_tensors),
+        encoding=encoded.encoding,
         checkpoints=checkpoints,
     )
 
 
 def value_random_lists(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     external: TrainedWeights,
     second: TrainedWeights,
     paper_like: TrainedWeights,
@@ -66,18 +65,18 @@ def value_random_lists(
 ) -> Shards:
     """Returns each judge's values of the random lists of the compared requests, [r, s], one shard a judge."""
     trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
-    few = _asked(request_tensors, config).select(slice(0, config.judged_requests))
+    few = _asked(encoded, config).select(slice(0, config.judged_requests))
     judges = {judge.name: judge for judge in study_judges.judges_of(trained, click_truth, few, config.device)}
     return Shards(
-        fingerprint=_fingerprint(request_tensors, trained.values(), config),
+        fingerprint=_fingerprint(encoded, trained.values(), config),
         names=tuple(judges),
         make=lambda name: {"values": torch.from_numpy(comparison_values(judges[name], few, config))},
     )
 
 
 def run_arms(
-    request_tensors: dict[str, Tensor],
-    feature_space: dict[str, Any],
+    encoded: Requests,
+    feature_space: FeatureSpace,
     external: TrainedWeights,
     second: TrainedWeights,
     paper_like: TrainedWeights,
@@ -97,9 +96,9 @@ def run_arms(
     The twin mines, by the paper's beam, and distils with the second paper-like evaluator: what one finds who
     judges by another seed of the miner. Finished shards stay; a training that was interrupted goes on.
     """
-    requests, asked = Requests.from_tensors(request_tensors), _asked(request_tensors, config)
-    study_judges.check_apart(requests)
-    supported = with_head(evaluator, varied=varies(requests))
+    asked = _asked(encoded, config)
+    study_judges.check_apart(encoded)
+    supported = with_head(evaluator, varied=varies(encoded))
     own = Recipe(supported, evaluator_training, mining, generator, generator_training, distillation)
     each = [
         (f"{arm}.{seed}", own.changed(changes, seed))
@@ -115,12 +114,12 @@ def run_arms(
     of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
     twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
     recipes[twin] = of_twin
-    sizes, device = FeatureSpace.from_dict(feature_space).sizes(), choose_device(config.device)
-    kept: dict[str, Any] = {"encoding": encoding_of(request_tensors), "checkpoints": checkpoints}
+    sizes, device = feature_space.sizes(), choose_device(config.device)
+    kept: dict[str, Any] = {"encoding": encoded.encoding, "checkpoints": checkpoints}
 
     @lru_cache(maxsize=1)  # arms that follow one another often differ in the generator alone
     def miner_of(recipe: Recipe) -> Miner:
-        return train_miner(requests, asked, sizes, recipe, config, **kept)
+        return train_miner(encoded, asked, sizes, recipe, config, **kept)
 
     def make(name: str) -> dict[str, Tensor]:
         if name == reference:
@@ -128,17 +127,17 @@ def run_arms(
             return reference_lists(asked, restored, study.ceiling_beam, config)
         recipe = recipes[name]
         if name == twin:
-            miner = as_miner(second_paper_like, requests, asked, recipe.mining, config)
+            miner = as_miner(second_paper_like, encoded, asked, recipe.mining, config)
         else:
             miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
     names = (reference, *recipes)
-    return Shards(fingerprint=_fingerprint(request_tensors, (), config), names=names, make=make)
+    return Shards(fingerprint=_fingerprint(encoded, (), config), names=names, make=make)
 
 
 def judge_study(
-    request_tensors: dict[str, Tensor],
+    encoded: Requests,
     study_lists: LoadedShards,
     random_list_values: LoadedShards,
     external: TrainedWeights,
@@ -152,8 +151,8 @@ def judge_study(
     """Returns every judge's value and rank of every list, and how two ensembles agree by their size."""
     trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
     for one in trained.values():
-        check_encoding(one, request_tensors)
-    asked = _asked(request_tensors, config)
+        check_encoding(one, encoded.encoding)
+    asked = _asked(encoded, config)
     judges = study_judges.judges_of(trained, click_truth, asked, config.device)
     judged = judged_lists(
         asked,
@@ -190,17 +189,17 @@ def describe_study(
     return as_markdown(*found), draw(*found), render_study(*found, run_facts)
 
 
-def _asked(request_tensors: dict[str, Tensor], config: EvaluationConfig) -> Requests:
-    return draw_requests(Requests.from_tensors(request_tensors).of("test"), config.requests, config.seed)
+def _asked(encoded: Requests, config: EvaluationConfig) -> Requests:
+    return draw_requests(encoded.of("test"), config.requests, config.seed)
 
 
 def _by_name(*judges: TrainedWeights) -> dict[str, TrainedWeights]:
     return dict(zip(study_judges.TRAINED, judges, strict=True))
 
 
-def _fingerprint(request_tensors: dict[str, Tensor], trained: Any, config: EvaluationConfig) -> str:
+def _fingerprint(encoded: Requests, trained: Any, config: EvaluationConfig) -> str:
     weights = " ".join(fingerprint(one.weights) for one in trained)
-    return f"{fingerprint(request_tensors)} {weights} {config}"
+    return f"{fingerprint(encoded.to_tensors())} {encoded.encoding} {weights} {config}"
 
 
 def _by_member(trained: TrainedWeights, few: Requests, config: EvaluationConfig) -> Any:

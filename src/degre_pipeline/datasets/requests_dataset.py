@@ -1,0 +1,48 @@
+"""Catalog dataset for encoded requests."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from kedro.io import AbstractDataset, DatasetError
+
+from degre_pipeline.datasets.tensor_files import read_tensors, write_tensors
+from degre_pipeline.reranker.requests import Requests
+
+_ENCODING = "feature_space"
+"""Name of the stored tensor that tells which feature space encoded the requests."""
+
+
+class RequestsDataset(AbstractDataset[Requests, Requests]):
+    """Loads and saves `Requests` as one safetensors file, with the identity of their feature space."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The safetensors file.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Requests:
+        """Return the requests. Raises DatasetError if the file is missing, damaged or of something else."""
+        tensors = read_tensors(self._filepath)
+        named = tensors.pop(_ENCODING, None)
+        try:
+            return Requests.from_tensors(tensors, "" if named is None else bytes(named.tolist()).hex())
+        except ValueError as error:
+            raise DatasetError(f"{self._filepath}: {error}") from error
+
+    def save(self, data: Requests) -> None:
+        """Replace the file in one step."""
+        encoding = torch.tensor(list(bytes.fromhex(data.encoding)), dtype=torch.uint8)
+        named = {_ENCODING: encoding} if data.encoding else {}
+        write_tensors(self._filepath, {**data.to_tensors(), **named})
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}
