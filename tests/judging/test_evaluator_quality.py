@@ -1,10 +1,21 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from by_hand import requests_of, truth_of
 
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
-from degre_pipeline.judging.evaluator_quality import gauc_rows
-from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.judging.evaluator_quality import (
+    calibration_table,
+    gauc_rows,
+    predicted_levels,
+    quality_rows,
+    true_levels,
+)
+from degre_pipeline.reranker.models.evaluator import prefix_values
+from degre_pipeline.reranker.requests import Requests, gather_candidates
 
 CONFIG = EvaluationConfig(bootstrap_samples=40)
 
@@ -53,3 +64,86 @@ def test_lists_without_a_pair_do_not_count() -> None:
 
 def test_where_no_list_has_a_pair_nothing_is_said() -> None:
     assert gauc_rows({}, requests([[0, 0, 0]]), CONFIG) == []
+
+
+@pytest.fixture
+def two_lists() -> Requests:
+    """Two clicks on a list of three slots, one on a list of two."""
+    filled = torch.tensor([[True] * 3, [True, True, False]])
+    return replace(requests([[1, 0, 1], [0, 1, 0]]), exposed_mask=filled)
+
+
+LEVELS = np.array(
+    [
+        [[0.9, 0.99, 0.99], [0.8, 0.3, 0.99], [0.7, 0.6, 0.2]],
+        [[0.4, 0.99, 0.99], [0.5, 0.1, 0.99], [0.99, 0.99, 0.99]],
+    ]
+)
+"""P(V >= k) after each slot; 0.99 where no such level can be reached, or no slot is filled.
+
+The first list is expected to have 0.7 + 0.6 + 0.2 = 1.5 clicks, the second 0.5 + 0.1 = 0.6.
+"""
+
+
+def bce(probability: float, outcome: int) -> float:
+    return -math.log(probability if outcome else 1 - probability)
+
+
+def test_quality_by_hand(two_lists) -> None:
+    found = {row["metric"]: row["value"] for row in quality_rows("mining", LEVELS, two_lists)}
+
+    first = [bce(0.9, 1), bce(0.8, 1), bce(0.3, 0), bce(0.7, 1), bce(0.6, 1), bce(0.2, 0)]
+    second = [bce(0.4, 0), bce(0.5, 1), bce(0.1, 0)]
+    assert found == {
+        "r_auc": 1.0,  # the list of two clicks is expected to have more than that of one
+        "pcoc": pytest.approx((1.5 + 0.6) / (2 + 1)),
+        "rmse": pytest.approx(math.sqrt(((2 - 1.5) ** 2 + (1 - 0.6) ** 2) / 2)),
+        "loss": pytest.approx((sum(first) / 3 + sum(second) / 2) / 2),
+    }
+
+
+def test_calibration_by_hand(two_lists) -> None:
+    table = calibration_table({"mining": LEVELS}, two_lists)
+    rows = {(row.by, row.at): (row.predicted, row.observed, row.lists) for row in table.itertuples()}
+
+    assert set(table["model"]) == {"mining"}
+    assert rows == {
+        # From the lowest predictions on; ten bins, of which two lists fill two.
+        ("value", 1): (pytest.approx(0.6), 1.0, 1),
+        ("value", 2): (pytest.approx(1.5), 2.0, 1),
+        # Clicks up to the slot, of the lists that reach it.
+        ("slot", 1): (pytest.approx((0.9 + 0.4) / 2), (1 + 0) / 2, 2),
+        ("slot", 2): (pytest.approx((0.8 + 0.3 + 0.5 + 0.1) / 2), (1 + 1) / 2, 2),
+        ("slot", 3): (pytest.approx(0.7 + 0.6 + 0.2), 2.0, 1),
+        # How often whole lists reach so many clicks.
+        ("level", 1): (pytest.approx(0.7), 1.0, 1),
+        ("level", 2): (pytest.approx(0.6), 1.0, 1),
+        ("level", 3): (pytest.approx(0.2), 0.0, 1),
+    }
+
+
+def test_a_slot_that_no_list_fills_has_no_mean(two_lists) -> None:
+    short = replace(two_lists, exposed_mask=torch.tensor([[True, True, False]] * 2))
+    table = calibration_table({"mining": LEVELS}, short).set_index(["by", "at"])
+
+    assert table.loc[("slot", 3), "lists"] == table.loc[("level", 1), "lists"] == 0
+    assert table.loc[[("slot", 3), ("level", 1)], ["predicted", "observed"]].isna().all(axis=None)
+
+
+def test_true_levels_by_hand() -> None:
+    """The lists show candidates 0 and 1: clicked with 0.5 and 0.4, and with 0.8 and 0.4."""
+    levels = true_levels(truth_of({8: [0.8, 0.4, 0.5], 7: [0.5, 0.4, 0.8]}), requests_of([7, 8]))
+
+    assert levels[0] == pytest.approx(np.array([[0.5, 0.0], [1 - 0.5 * 0.6, 0.5 * 0.4]]), abs=1e-6)
+    assert levels[1] == pytest.approx(np.array([[0.8, 0.0], [1 - 0.2 * 0.6, 0.8 * 0.4]]), abs=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_predicted_levels_add_up_to_the_expected_clicks(make_requests, make_evaluator, batch_size) -> None:
+    asked, evaluator = make_requests(3, n=5, slots=3), make_evaluator(3)
+    levels = predicted_levels(evaluator, asked, batch_size)
+    values = prefix_values(evaluator(asked.static, gather_candidates(asked.candidates, asked.exposed)))
+
+    assert levels.shape == (3, 3, 3)
+    reachable = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    assert (levels * reachable).sum(-1) == pytest.approx(values.detach().numpy(), abs=1e-9)

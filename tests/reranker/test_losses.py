@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from degre_pipeline.reranker.labels import sequence_weights, soft_labels
-from degre_pipeline.reranker.losses import cumulative_regression_loss, hybrid_distillation_loss
+from degre_pipeline.reranker.losses import (
+    cumulative_regression_loss,
+    hybrid_distillation_loss,
+    slot_click_loss,
+)
 
 INF = float("inf")
 ALL = torch.ones(1, 3, dtype=torch.bool)
@@ -69,6 +73,24 @@ class TestCumulativeRegression:
             ValueError, match=r"logits \(1, 3, 3\).*mask \(1, 2\).*cumulative_clicks \(1, 3\)"
         ):
             cumulative_regression_loss(torch.zeros(1, 3, 3), self.counts, ALL[:, :2])
+
+
+class TestSlotClicks:
+    logits = logit((0.9, 0.2, 0.5), (0.7, 0.4, 0.1))
+    clicks = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+
+    def test_by_hand(self) -> None:
+        mask = torch.tensor([[True] * 3, [True, True, False]])
+        first = (bce(0.9, 1) + bce(0.2, 0) + bce(0.5, 1)) / 3
+        second = (bce(0.7, 0) + bce(0.4, 1)) / 2
+
+        assert float(slot_click_loss(self.logits, self.clicks, mask)) == pytest.approx((first + second) / 2)
+
+    def test_the_mean_leaves_out_lists_without_slots(self) -> None:
+        mask = torch.tensor([[True, False, False], [False] * 3])
+
+        assert float(slot_click_loss(self.logits, self.clicks, mask)) == pytest.approx(bce(0.9, 1))
+        assert float(slot_click_loss(self.logits, self.clicks, mask & False)) == 0.0
 
 
 class TestSoftLabels:

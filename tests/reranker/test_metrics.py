@@ -12,8 +12,10 @@ from degre_pipeline.reranker.metrics import (
     Estimate,
     area_under_roc,
     bootstrap,
+    bootstrap_ratio,
     calibration,
     discounted_gain,
+    discounts,
     group_auc,
     hits,
     ndcg,
@@ -23,6 +25,7 @@ from degre_pipeline.reranker.metrics import (
     regression_auc,
     rmse,
     share_of_ties,
+    unit_draws,
 )
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -93,6 +96,7 @@ class TestNdcg:
         assert np.isnan(ndcg(np.zeros((2, 3)))).all()
 
     def test_discounts_by_hand(self) -> None:
+        assert discounts(3).tolist() == pytest.approx([1 / 1, 1 / math.log2(3), 1 / 2])
         assert discounted_gain(np.array([3.0, 2.0, 1.0])) == pytest.approx(3 + 2 / math.log2(3) + 0.5)
 
 
@@ -122,6 +126,11 @@ def test_a_list_at_exactly_the_percentage_is_no_hit() -> None:
     assert hits(np.array([99, 100]), 10_000, 1).tolist() == [1, 0]
     assert hits(np.array([299, 300, 0]), 10_000, 3).tolist() == [1, 0, 1]
     assert hits(np.array([0, 1]), 10, 10).tolist() == [1, 0]
+
+
+def test_hits_may_be_among_another_number_of_lists_for_each_request() -> None:
+    """One better list of 100 is one percent, which is no hit; of 101 it is less."""
+    assert hits(np.array([1, 1, 0]), np.array([100, 101, 1]), 1).tolist() == [0, 1, 1]
 
 
 def test_only_strictly_better_lists_count_and_ties_are_reported() -> None:
@@ -192,9 +201,79 @@ class TestBootstrap:
 
         assert wide.low < usual.low < usual.high < wide.high
 
+    def test_by_hand(self) -> None:
+        """Two values, drawn twice: a quarter of the means is 0, half of them 1, a quarter 2."""
+        values = np.array([0.0, 2.0])
+
+        assert bootstrap(values) == Estimate(1.0, 0.0, 2.0)
+        # The middle 40% lie within the half of the means that are 1.
+        assert bootstrap(values, confidence=0.4) == Estimate(1.0, 1.0, 1.0)
+
+    def test_by_hand_with_users(self) -> None:
+        """User 5 has three requests of 0 and user 6 one of 4: means are 0, 4 or (3 * 0 + 4) / 4 = 1."""
+        values, users = np.array([0.0, 0.0, 4.0, 0.0]), np.array([5, 5, 6, 5])
+
+        assert bootstrap(values, units=users) == Estimate(1.0, 0.0, 4.0)
+        assert bootstrap(values, units=users, confidence=0.4) == Estimate(1.0, 1.0, 1.0)
+        # Drawn one by one, four requests are all of user 6 once in 256 times.
+        assert bootstrap(values).high < 4.0
+
+    def test_pairs_leave_only_what_differs_within_a_request(self) -> None:
+        """Requests are worth 0 to 9 clicks; the better method gains 0.1 in even and 0.3 in odd ones."""
+        other = np.arange(10.0)
+        gain = np.where(np.arange(10) % 2 == 0, 0.1, 0.3)
+        paired, better, worse = (bootstrap(one) for one in (gain, other + gain, other))
+
+        assert paired.value == pytest.approx((5 * 0.1 + 5 * 0.3) / 10)
+        assert 0.1 <= paired.low < paired.value < paired.high <= 0.3
+        # Unpaired, the intervals overlap almost wholly, and the gain cannot be seen.
+        assert worse.low < better.low < worse.high < better.high
+        assert better.high - better.low > 10 * (paired.high - paired.low)
+
+    def test_a_gain_that_all_requests_share_has_no_width(self) -> None:
+        assert bootstrap(np.full(10, 0.25)) == Estimate(0.25, 0.25, 0.25)
+
+    def test_a_users_requests_make_the_interval_wider_than_as_many_strangers(self) -> None:
+        values = np.repeat([0.0, 1.0, 2.0, 3.0], 25)
+        strangers, users = bootstrap(values), bootstrap(values, units=np.repeat(np.arange(4), 25))
+
+        assert strangers.value == users.value == 1.5
+        assert users.high - users.low > 3 * (strangers.high - strangers.low)
+
     def test_needs_a_finite_value(self) -> None:
         with pytest.raises(ValueError, match="no finite value"):
             bootstrap(np.array([np.nan]))
+
+
+class TestUnitDraws:
+    def test_are_as_many_units_as_there_are_with_replacement_and_repeat_by_seed(self) -> None:
+        draws = list(unit_draws(3, samples=200, seed=4))
+
+        assert len(draws) == 200
+        assert all(len(drawn) == 3 and set(drawn.tolist()) <= {0, 1, 2} for drawn in draws)
+        assert {len(set(drawn.tolist())) for drawn in draws} == {1, 2, 3}
+        again = [drawn.tolist() for drawn in unit_draws(3, samples=200, seed=4)]
+        assert again == [drawn.tolist() for drawn in draws]
+        assert again != [drawn.tolist() for drawn in unit_draws(3, samples=200, seed=5)]
+
+
+class TestBootstrapRatio:
+    def test_by_hand(self) -> None:
+        """Two requests, 1 of 2 and 9 of 3: ratios are 2 / 4, 18 / 6 or 10 / 5, not the mean of 0.5 and 3."""
+        found = bootstrap_ratio(np.array([1.0, 9.0]), np.array([2.0, 3.0]))
+
+        assert (found.value, found.low, found.high) == (2.0, 0.5, 3.0)
+
+    def test_requests_of_one_unit_are_drawn_together(self) -> None:
+        """Units of 1 + 3 of 2 + 2 and of 9 of 3: ratios are 1, 3 or (4 + 9) / (4 + 3)."""
+        parts, wholes, units = np.array([1.0, 9.0, 3.0]), np.array([2.0, 3.0, 2.0]), np.array([4, 9, 4])
+        drawn = {
+            round(bootstrap_ratio(parts, wholes, units=units, samples=1, seed=seed).low, 9)
+            for seed in range(30)
+        }
+
+        assert drawn == {1.0, 3.0, round(13 / 7, 9)}
+        assert bootstrap_ratio(parts, wholes, units=units).value == pytest.approx(13 / 7)
 
 
 @pytest.mark.parametrize("metric", [regression_auc, pcoc, rmse, area_under_roc, calibration])

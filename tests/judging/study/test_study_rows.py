@@ -74,6 +74,116 @@ def test_over_all_seeds_requests_are_averaged_first(rows) -> None:
     assert 0.5 <= own["low"] <= own["value"] <= own["high"] <= 0.75
 
 
+def study_of(*parts: pd.DataFrame) -> list[dict[str, object]]:
+    """Figures of made-up lists beside a ranking order worth 1 and 1 click and best lists worth 2 and 5."""
+    references = [
+        judged("reference", "", "ranking_order", "truth", [1.0, 1.0], [50, 50]),
+        judged("reference", "", "optimum", "truth", [2.0, 5.0], [np.nan, np.nan]),
+    ]
+    return study_rows(pd.concat([*parts, *references], ignore_index=True), "simulated", "default", CONFIG)
+
+
+def test_regret_removed_is_a_ratio_of_sums_so_that_a_request_counts_by_what_it_can_gain() -> None:
+    rows = study_of(judged("default", "0", "generator", "truth", [1.5, 2.0], [0, 0]))
+
+    # Of the 1 and the 4 clicks to gain, half a click and one are: not the mean of 1/2 and 1/4.
+    assert value(rows, "generator", "regret_removed", 0) == pytest.approx((0.5 + 1.0) / (1.0 + 4.0))
+    assert value(rows, "generator", "over_ranking_order", 0) == pytest.approx((0.5 + 1.0) / 2)
+    assert value(rows, "optimum", "regret_removed", None) == pytest.approx(1.0)
+    assert value(rows, "ranking_order", "regret_removed", None) == pytest.approx(0.0)
+    assert not [
+        row for row in rows if (row["subject"], row["metric"]) == ("ranking_order", "over_ranking_order")
+    ]
+
+
+def test_over_all_seeds_the_share_is_the_mean_of_their_shares() -> None:
+    rows = study_of(
+        judged("default", "0", "generator", "truth", [1.5, 2.0], [0, 0]),
+        judged("default", "1", "generator", "truth", [1.0, 4.0], [0, 0]),
+    )
+
+    assert value(rows, "generator", "regret_removed", 1) == pytest.approx((0.0 + 3.0) / (1.0 + 4.0))
+    # Request 7 gains 0.5 and 0, request 8 gains 1 and 3; the best lists gain 1 and 4.
+    by_request = ((0.5 + 0.0) / 2, (1.0 + 3.0) / 2)
+    assert value(rows, "generator", "regret_removed", "all") == pytest.approx(sum(by_request) / (1.0 + 4.0))
+    pooled = next(
+        row
+        for row in rows
+        if (row["subject"], row["metric"], row["seed"]) == ("generator", "regret_removed", "all")
+    )
+    # Two requests drawn with replacement: both times 7, both times 8, or one of each.
+    assert pooled["low"] == pytest.approx(0.25 / 2.5)
+    assert pooled["high"] == pytest.approx(2.0 / 2.5)
+
+
+def test_optimism_is_the_miners_sum_over_the_judges_sum() -> None:
+    rows = study_of(
+        judged("default", "0", "generator", "mining", [3.0, 1.0], [0, 0]),
+        judged("default", "0", "generator", "truth", [2.0, 0.5], [0, 0]),
+        judged("default", "0", "generator", "external", [4.0, 1.0], [0, 0]),
+        judged("default", "0", "teacher", "truth", [2.0, 0.5], [0, 0]),
+    )
+
+    # Not the mean of 3 / 2 - 1 and 1 / 0.5 - 1, which is 0.75.
+    assert value(rows, "generator", "optimism", 0) == pytest.approx((3.0 + 1.0) / (2.0 + 0.5) - 1)
+    # Below zero where the miner expects less than the judge.
+    assert value(rows, "generator", "optimism", 0, "external") == pytest.approx((3.0 + 1.0) / (4.0 + 1.0) - 1)
+    told = {(row["subject"], row["judge"]) for row in rows if row["metric"] == "optimism"}
+    assert told == {("generator", "truth"), ("generator", "external")}
+
+
+def test_a_generator_is_held_against_the_teacher_of_its_own_arm_and_seed() -> None:
+    rows = study_of(
+        judged("default", "0", "generator", "truth", [1.0, 1.0], [0, 5]),
+        judged("default", "0", "teacher", "truth", [1.0, 1.0], [0, 0]),
+        judged("default", "1", "generator", "truth", [1.0, 1.0], [0, 0]),
+        judged("default", "1", "teacher", "truth", [1.0, 1.0], [5, 5]),
+        judged("paper", "0", "generator", "truth", [1.0, 1.0], [5, 5]),
+        judged("paper", "0", "teacher", "truth", [1.0, 1.0], [0, 5]),
+    )
+
+    # Hits of the teacher less hits of the generator: (1 - 1), (1 - 0); (0 - 1) twice; (1 - 0), (0 - 0).
+    assert value(rows, "generator", "hr1_below_teacher", 0) == pytest.approx((0 + 1) / 2)
+    assert value(rows, "generator", "hr1_below_teacher", 1) == pytest.approx((-1 - 1) / 2)
+    assert value(rows, "generator", "hr1_below_teacher", "all") == pytest.approx((0 + 1 - 1 - 1) / 4)
+    assert value(rows, "paper.generator", "hr1_below_teacher", 0) == pytest.approx((1 + 0) / 2)
+    assert {row["subject"] for row in rows if row["metric"] == "hr1_below_teacher"} == {
+        "generator",
+        "paper.generator",
+    }
+
+
+def test_a_further_arm_is_held_against_the_first_of_the_same_seed_request_and_judge() -> None:
+    rows = study_of(
+        judged("default", "0", "generator", "truth", [1.0, 2.0], [0, 0]),
+        judged("default", "1", "generator", "truth", [4.0, 8.0], [0, 0]),
+        judged("default", "0", "generator", "external", [10.0, 10.0], [0, 0]),
+        # The rows of the other arm lie in another order of requests.
+        judged("paper", "1", "generator", "truth", [4.5, 8.0], [0, 0])[::-1],
+        judged("paper", "0", "generator", "truth", [1.0, 2.25], [0, 0])[::-1],
+        judged("paper", "0", "generator", "external", [9.0, 7.0], [0, 0]),
+        judged("paper", "2", "generator", "truth", [9.0, 9.0], [0, 0]),  # a seed that the first arm has not
+    )
+
+    assert value(rows, "paper.generator", "over_first_arm", 0) == pytest.approx((0.0 + 0.25) / 2)
+    assert value(rows, "paper.generator", "over_first_arm", 1) == pytest.approx((0.5 + 0.0) / 2)
+    assert value(rows, "paper.generator", "over_first_arm", 0, "external") == pytest.approx((-1.0 - 3.0) / 2)
+    compared = [(row["subject"], row["seed"]) for row in rows if row["metric"] == "over_first_arm"]
+    assert set(compared) == {("paper.generator", seed) for seed in (0, 1, "all")}
+
+
+def test_hits_count_strictly_better_lists_among_the_compared_ones() -> None:
+    rows = study_of(judged("default", "0", "generator", "truth", [1.0, 1.0], [1, 2]))
+    unranked = study_of(judged("default", "0", "generator", "truth", [1.0, 1.0], [9, np.nan]))
+
+    # One better list of 100 is one percent, which is no hit of HR@1%, but one of HR@3%.
+    assert value(rows, "generator", "hr1", 0) == 0.0
+    assert value(rows, "generator", "hr3", 0) == pytest.approx((1 + 1) / 2)
+    # A list that was not compared is left out, not counted as a hit or a miss.
+    assert value(unranked, "generator", "hr3", 0) == 0.0
+    assert value(unranked, "generator", "hr10", 0) == 1.0
+
+
 def test_rows_name_their_data_and_hold_numbers_only(rows) -> None:
     assert {row["data"] for row in rows} == {"simulated"}
     assert all(np.isfinite(row["value"]) for row in rows)
