@@ -130,6 +130,14 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (a
 test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
 	$(BIN)/pytest -m 'not slow and not gpu and not browser and not torture' $(ARGS)
 
+# What a change can break, in about a minute: all of `make lint`, and the tests that mirror the changed files.
+.PHONY: check
+check: lint ## Between commits: style, types, and the tests that the change since BASE=origin/main touches
+	@tests=$$($(BIN)/python tests/touched_tests.py '$(BASE)') && echo "$$tests" && \
+	  $(BIN)/pytest -m 'not slow and not gpu and not browser and not torture and not airflow' $$tests $(ARGS)
+
+BASE ?= origin/main
+
 .PHONY: test-slow
 test-slow: $(VENV)/.installed-dev ## The tests that need minutes
 	$(BIN)/pytest -m 'slow and not gpu and not browser and not airflow' $(ARGS)

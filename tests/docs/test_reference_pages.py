@@ -3,7 +3,9 @@
 import importlib
 import operator
 import re
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +14,48 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
-PAGES = (
-    "explanation/method.md",
-    "explanation/deviations.md",
-    "explanation/diagnostics.md",
-    "reference/catalog.md",
-    "reference/configuration.md",
-)
 CATALOG = yaml.safe_load((PROJECT / "conf" / "base" / "catalog.yml").read_text())
 DEFINITION = re.compile(r"^\[`([\w.]+)`\]: (\.\./\S+)$", flags=re.M)
-LINKED_NAME = re.compile(r"\[`([\w.]+)`\](?!: \.\./)")
+LINKED_NAME = re.compile(r"\[`([\w.]+)`\](?!: \.\./|\()")
+CODE = re.compile(r"^```.*?^```$", flags=re.M | re.DOTALL)
+SEPARATOR = re.compile(r"\|( ?:?-+:? ?\|)+")
+CELL_END = re.compile(r"(?<!\\)\|")
+"""A bar that ends a cell; in a cell it is written with a backslash before it."""
+
+ALL_PAGES = sorted(str(page.relative_to(PROJECT)) for page in [*PROJECT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = [page for page in ALL_PAGES if LINKED_NAME.search((PROJECT / page).read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_names_of_the_code_exist_where_the_page_links_to(page):
-    text = (DOCS / page).read_text()
+    text = (PROJECT / page).read_text("utf-8")
     targets = dict(DEFINITION.findall(text))
 
-    assert set(LINKED_NAME.findall(text)) == set(targets) != set()
+    assert set(LINKED_NAME.findall(text)) == set(targets)
     for name, target in targets.items():
-        _find(name, (DOCS / page).parent / target)
+        _find(name, (PROJECT / page).parent / target)
 
 
-@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_that_name_code_are_found():
+    assert {f"docs/explanation/{name}.md" for name in ("faults", "log_support", "method")} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", ALL_PAGES)
 def test_links_to_pages_lead_somewhere(page):
-    text = (DOCS / page).read_text()
+    text = (PROJECT / page).read_text("utf-8")
 
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert ((DOCS / page).parent / target).exists(), f"{page} links to {target}"
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+        assert ((PROJECT / page).parent / target).exists(), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", ALL_PAGES)
+def test_tables_have_a_header_and_equally_many_cells_in_every_row(page):
+    for table in _tables((PROJECT / page).read_text("utf-8")):
+        assert len(table) > 1, f"{page} has a row without a header: {table[0]}"
+        assert SEPARATOR.fullmatch(table[1]), f"{page} has rows without a header: {table[0]}"
+        for line in table:
+            assert line.endswith("|"), f"{page} has a row that goes on in the next line: {line}"
+            assert len(_cells(line)) == len(_cells(table[0])), f"{page} has more or fewer cells: {line}"
 
 
 def test_catalog_page_lists_every_dataset_with_its_layer_and_validator():
@@ -119,6 +135,17 @@ def _rows(text: str) -> list[list[str]]:
     return [[cells[0].strip("`"), *(cell.strip() for cell in cells[1:])] for cells in lines]
 
 
+def _tables(text: str) -> Iterator[list[str]]:
+    """Yields the lines of every table: consecutive lines that begin with a bar, outside of code."""
+    for is_table, lines in groupby(CODE.sub("", text).splitlines(), lambda line: line.startswith("|")):
+        if is_table:
+            yield list(lines)
+
+
+def _cells(line: str) -> list[str]:
+    return CELL_END.split(line)
+
+
 def _layer(entry: dict[str, Any], folders: dict[str, Any]) -> str:
     path = entry.get("filepath") or entry.get("path")
     if path is None:
@@ -136,7 +163,10 @@ def _suite(entry: dict[str, Any]) -> str:
 def _find(name: str, file: Path) -> Any:
     """Returns what a dotted name means, of which the first words are the end of the file's own path."""
     module = ".".join(file.resolve().relative_to(PROJECT / "src").with_suffix("").parts)
+    found = importlib.import_module(module)
     words = name.split(".")
     while words and not module.endswith("." + ".".join(words)):
         words.pop()
-    return operator.attrgetter(name.split(".", len(words))[-1])(importlib.import_module(module))
+    assert words, f"{name} does not begin with the end of {module}"
+    inside = name.split(".")[len(words) :]
+    return operator.attrgetter(".".join(inside))(found) if inside else found
