@@ -1,14 +1,12 @@
 """The pages say what the code and the configuration say: links, datasets, settings and their values."""
 
-import importlib
-import operator
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import configuration_page
 import pytest
 import yaml
 
@@ -33,7 +31,7 @@ def test_names_of_the_code_exist_where_the_page_links_to(page):
 
     assert set(LINKED_NAME.findall(text)) == set(targets)
     for name, target in targets.items():
-        _find(name, (PROJECT / page).parent / target)
+        configuration_page.found(name, (PROJECT / page).parent / target)
 
 
 def test_the_pages_that_name_code_are_found():
@@ -73,60 +71,28 @@ def test_catalog_page_lists_every_dataset_with_its_layer_and_validator():
     assert documented == expected
 
 
-def test_configuration_page_has_every_setting_with_its_value():
-    text = (DOCS / "reference" / "configuration.md").read_text()
-    documented = {}
-    for section in re.split(r"^## ", text, flags=re.M)[1:]:
-        name, _, body = section.partition("\n")
-        for part in re.split(rf"^(?=`{name}\.)", body, flags=re.M):
-            title = re.match(rf"`({name}\.\w+)`", part)
-            if name != "Other files" and not part.startswith("`list_building.fields`"):
-                documented |= {f"{title[1] if title else name}.{row[0]}": row[1:3] for row in _rows(part)}
-
-    assert documented == _settings_with_values(text)
+def test_configuration_page_says_what_docstrings_and_files_say():
+    page = configuration_page.PAGE.read_text()
+    told = configuration_page.generated(page)
+    assert told == page, "write it anew: python tests/docs/configuration_page.py"
 
 
-def _settings_with_values(page: str) -> dict[str, list[str]]:
-    """Returns the texts of the base and the ml1m value of every setting of the files and classes."""
-    base, ml1m = (_parameters(env) for env in ("base", "ml1m"))
-    targets = dict(DEFINITION.findall(page))
-    titles = re.findall(r"^`(\w+\.\w+)`:.*?" + LINKED_NAME.pattern, page, flags=re.M)
-    classes = {title: _find(name, DOCS / "reference" / targets[name]) for title, name in titles}
-    values = {}
-    for section, groups in base.items():
+def test_configuration_page_has_every_setting_that_stands_alone():
+    page = configuration_page.PAGE.read_text()
+    sections = {section["title"] for section in configuration_page.SECTION.finditer(page)}
+    alone = {row[0]: row[1:3] for row in _rows(configuration_page.SECTION.sub("", page))}
+    base, ml1m = (configuration_page.parameters(env) for env in ("base", "ml1m"))
+    for pipeline, groups in base.items():
         for group, content in groups.items():
-            name, other = f"{section}.{group}", ml1m.get(section, {})
-            if name == "list_building.fields":
-                continue
-            if not isinstance(content, dict):
-                values[name] = [_shown(content), _shown(other[group]) if group in other else ""]
-                continue
-            for field in fields(classes[name]):
-                own = other.get(group, {})
-                values[f"{name}.{field.name}"] = [
-                    _shown(content[field.name]) if field.name in content else f"({_shown(_default(field))})",
-                    _shown(own[field.name]) if field.name in own else "",
+            if isinstance(content, dict):
+                assert f"{pipeline}.{group}" in sections
+            elif f"{pipeline}.{group}" != "list_building.fields":
+                other = ml1m.get(pipeline, {})
+                shown = [
+                    configuration_page.shown(value[group]) if group in value else ""
+                    for value in (groups, other)
                 ]
-    return values
-
-
-def _parameters(env: str) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for path in (PROJECT / "conf" / env).glob("parameters_*.yml"):
-        read |= yaml.safe_load(path.read_text())
-    return read
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict) and value:
-        return ", ".join(name for name, own in value.items() if own is not None)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+                assert alone[group] == shown
 
 
 def _rows(text: str) -> list[list[str]]:
@@ -158,15 +124,3 @@ def _suite(entry: dict[str, Any]) -> str:
         return "–"
     table = entry["validator"]["options"].get("table")  # what checks no table only keeps a page
     return f"`{table}`" if table else "a page alone"
-
-
-def _find(name: str, file: Path) -> Any:
-    """Returns what a dotted name means, of which the first words are the end of the file's own path."""
-    module = ".".join(file.resolve().relative_to(PROJECT / "src").with_suffix("").parts)
-    found = importlib.import_module(module)
-    words = name.split(".")
-    while words and not module.endswith("." + ".".join(words)):
-        words.pop()
-    assert words, f"{name} does not begin with the end of {module}"
-    inside = name.split(".")[len(words) :]
-    return operator.attrgetter(".".join(inside))(found) if inside else found

@@ -13,9 +13,10 @@ class EvaluationConfig:
         requests: Test requests whose lists are valued, drawn at random; 0 takes all.
         judged_requests: Of these, how many are also compared with random lists (HR@K%), the costly part.
         comparison_lists: Random lists a request, S.
-        exact_requests: How many requests are also compared with all their lists, exactly; 0: none.
+        exact_requests: Requests that are also compared with all their lists, exactly, which takes seconds for
+            each and judge; 0: none.
         exact_steps: Largest tree of all lists, in steps a request, that is searched; a request with a larger
-            one is left out.
+            one is left out, with a warning.
         batch_size: Requests decoded and searched together.
         bootstrap_samples: Resamples behind every interval.
         device: As in `TrainingConfig`.

@@ -35,7 +35,9 @@ class RankingStageConfig:
         steps: Most steps of a model's training, which ends sooner where held-out requests gain nothing more.
             On a log so large that these steps see only a part of it, that part is drawn at random.
         batch_size: Most requests a step; fewer where the log is so small that a pass would have few steps.
-        learning_rate, device, seed: As in `TrainingConfig`.
+        learning_rate: As in `TrainingConfig`.
+        device: As in `TrainingConfig`.
+        seed: Of folds, weights and order.
     """
 
     folds: int = 3

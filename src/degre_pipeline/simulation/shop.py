@@ -30,12 +30,12 @@ class ShopConfig:
 
     Attributes:
         users: Number of users.
-        items: Number of items.
-        categories: Number of item categories.
+        items: Number of items, at least `candidates`.
+        categories: Item categories; every odd one is wanted more after the one before it.
         segments: Number of user segments, which share tastes for categories.
-        brands: Number of brands.
+        brands: Brands, a quarter of the variance of quality.
         requests_per_day: Requests simulated for each day.
-        days: Days of the log.
+        days: Days of the log, the last one being `run_date`.
         candidates: Candidates handed over per request, n.
         list_length: Items shown, t.
         base_logit: Click logit of an average item at the top of a list.

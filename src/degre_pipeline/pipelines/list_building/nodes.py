@@ -28,8 +28,10 @@ class ListConfig:
 
     Attributes:
         list_length: Slots of a list, L.
-        split: `by_day`, `by_time` or `leave_one_out`.
-        external_share: Share of requests that only the external evaluator may learn from.
+        split: `by_day`: the last days test, those before validate; `by_time`: likewise by shares of the
+            requests, for a log of a day or two; `leave_one_out`: each user's last request tests, the one
+            before validates.
+        external_share: Share of requests that only the external evaluator may learn from, between 0 and 1.
         seed: Of the division.
         validation_days: Days before the test's that validate, of `by_day`.
         test_days: Last days, of `by_day`.

@@ -18,14 +18,15 @@ class NetworkConfig:
     """What the evaluator and the generator have in common: the feature layer and the Transformer.
 
     Attributes:
-        embedding_dim: Width d of a field's embedding.
-        width: Width d_model of the Transformer.
+        embedding_dim: Width d of a field's embedding; a multiple of `field_heads`.
+        width: Width d_model of the Transformer; a multiple of `heads`.
         layers: Transformer layers: N_E of the evaluator; N_G in each of the generator's encoder and decoder.
         heads: Attention heads over slots.
         feedforward: Hidden width of the feed-forward blocks.
         dropout: Dropout of attention outputs and feed-forward blocks.
         position_dim: Width d_pos of the slot embedding.
-        field_attention: Inter-domain attention; `full`, `cross_only`, `mtgr` or `none`.
+        field_attention: Inter-domain attention: `full`, `cross_only` (other groups only), `mtgr` (a gated
+            SiLU block) or `none`.
         field_heads: Heads of the inter-domain attention.
         norm_statistics: Statistics of Group Layer Normalization: `token` or `group`.
         id_dropout: Share of categorical values shown as unknown in training, which also trains that index.
@@ -57,7 +58,7 @@ class EvaluatorConfig(NetworkConfig):
         head: `cumulative`, the paper's levels P(V >= k) of every prefix; `monotone`, the same, decreasing in
             k by construction; `slot_clicks`, the click of each slot after its prefix, summed to the value;
             `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
-            shows every rank in every slot often enough, else `appeal`; see `support.with_head`.
+            shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md).
         examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """

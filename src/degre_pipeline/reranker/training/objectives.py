@@ -51,7 +51,8 @@ class DistillationConfig:
         own_prefix_rounds: Further trainings on the generator's own lists too, each of whose prefixes the
             evaluator labels anew; 0: none, as in the paper.
         own_prefix_beam: B of the completions that label them.
-        despite_log: Distils also where slots follow the score and no logged click speaks for mined lists.
+        despite_log: Distils also where slots follow the score and no logged click speaks for mined lists;
+            otherwise the run ends there and says so.
     Source: DeGRe (arXiv 2605.25749), Eq. 9, 10 and 13; alpha from 5.1.4; tau_w is not published.
     """
 

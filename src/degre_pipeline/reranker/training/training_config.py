@@ -18,9 +18,9 @@ class TrainingConfig:
     Attributes:
         epochs: Most passes over the training requests.
         warm_epochs: The same where a training starts from an earlier model's weights; 0: as many as `epochs`.
-        batch_size: Requests a step, over all processes.
+        batch_size: Requests a step, over all processes; a multiple of processes times `accumulate`.
         least_steps: Steps of a whole training at least: on few requests batches are smaller, down to 32, and
-            then epochs more. 0: as many as there are.
+            then epochs more; 0: as many as there are.
         accumulate: Equal parts of a step's requests that are computed one after another, to save memory.
         learning_rate: Rate of Adam; the peak when the schedule is `one_cycle`.
         schedule: `constant` (the paper) or `one_cycle`.

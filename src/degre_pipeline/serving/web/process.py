@@ -34,7 +34,7 @@ class ProcessConfig:
     """How the service is started.
 
     Attributes:
-        alias: Of the registered version that answers.
+        alias: Of the registered version that answers; `challenger` tries the newest.
         runner: What runs the model; see `degre_pipeline.serving.web`.
         deadline_ms: After this time the incoming order is the answer.
         ready_seconds: How long loading may take.
