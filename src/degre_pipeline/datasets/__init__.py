@@ -2,7 +2,7 @@
 
 from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
 from degre_pipeline.datasets.checkpoints_dataset import CheckpointsDataset
-from degre_pipeline.datasets.model_dataset import ModelDataset
+from degre_pipeline.datasets.model_dataset import ModelDataset, ModelsDataset
 from degre_pipeline.datasets.requests_dataset import RequestsDataset
 from degre_pipeline.datasets.rows_dataset import RowsDataset
 from degre_pipeline.datasets.run_facts_dataset import RunFactsDataset
@@ -19,6 +19,7 @@ __all__ = [
     "JSONDataset",
     "LoadedShards",
     "ModelDataset",
+    "ModelsDataset",
     "RequestsDataset",
     "RowsDataset",
     "RunFactsDataset",

@@ -1,4 +1,4 @@
-"""Catalog dataset for trained weights together with the configuration that rebuilds their model."""
+"""Catalog datasets for trained weights together with the configuration that rebuilds their model."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
         # Imported here so that reading the catalog does not load the science.
         from degre_pipeline.reranker.models.stored_models import TrainedWeights
 
-        return TrainedWeights(weights=read_tensors(self._filepath), config=self._read_config())
+        return TrainedWeights(weights=read_tensors(self._filepath), config=_stored_config(self._filepath))
 
     def save(self, data: "TrainedWeights") -> None:
         """Write weights and configuration in one step.
@@ -47,19 +47,63 @@ class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
         """
         write_tensors(self._filepath, data.weights, {_CONFIG: json.dumps(data.config, allow_nan=False)})
 
-    def _read_config(self) -> dict[str, Any]:
-        header = read_header(self._filepath)
-        try:
-            config: dict[str, Any] = json.loads(header[_CONFIG])
-        except (KeyError, json.JSONDecodeError) as error:
-            raise DatasetError(
-                f"{self._filepath} holds no model configuration: its header has {sorted(header)}, "
-                f"wanted a JSON text under {_CONFIG!r}."
-            ) from error
-        return config
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath.as_posix()}
+
+
+class ModelsDataset(AbstractDataset["dict[str, TrainedWeights]", "dict[str, TrainedWeights]"]):
+    """Loads and saves several `TrainedWeights` by name as one safetensors file, all of them in one step."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Point at a file.
+
+        Args:
+            filepath: The safetensors file; its tensors are named `model/weight`.
+            metadata: Ignored here; for Kedro-Viz and other plugins.
+        """
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> "dict[str, TrainedWeights]":
+        """Return the models by name, in the order in which they were saved.
+
+        Raises: DatasetError if the file is missing, damaged or was written without configurations.
+        """
+        from degre_pipeline.reranker.models.stored_models import TrainedWeights
+
+        configs, weights = _stored_config(self._filepath), read_tensors(self._filepath)
+        found: dict[str, TrainedWeights] = {}
+        for name, config in configs.items():
+            begin = f"{name}/"
+            own = {key.removeprefix(begin): weights[key] for key in weights if key.startswith(begin)}
+            found[name] = TrainedWeights(own, config)
+        return found
+
+    def save(self, data: "dict[str, TrainedWeights]") -> None:
+        """Write all models in one step. Raises: DatasetError as `ModelDataset.save` does."""
+        weights = {
+            f"{name}/{key}": tensor for name, one in data.items() for key, tensor in one.weights.items()
+        }
+        configs = {name: model.config for name, model in data.items()}
+        write_tensors(self._filepath, weights, {_CONFIG: json.dumps(configs, allow_nan=False)})
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath.as_posix()}
+
+
+def _stored_config(file: Path) -> dict[str, Any]:
+    header = read_header(file)
+    try:
+        config: dict[str, Any] = json.loads(header[_CONFIG])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise DatasetError(
+            f"{file} holds no model configuration: its header has {sorted(header)}, "
+            f"wanted a JSON text under {_CONFIG!r}."
+        ) from error
+    return config

@@ -44,7 +44,7 @@ def judges(shop_data):
 @pytest.fixture(scope="module")
 def random_values(shop_data, judges, shop_truth, tmp_path_factory):
     dataset = ShardsDataset(str(tmp_path_factory.mktemp("random")))
-    dataset.save(value_random_lists(shop_data[0], *judges, shop_truth, CONFIG))
+    dataset.save(value_random_lists(shop_data[0], judges, shop_truth, CONFIG))
     return dataset.load()
 
 
@@ -58,7 +58,7 @@ def arms(shop_data, judges, study=STUDY):
         replace(TRAINING, batch_size=32),
         DistillationConfig(),
     )
-    return run_arms(*shop_data, *judges[:-1], study, CONFIG, *settings)
+    return run_arms(*shop_data, judges, study, CONFIG, *settings)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def folder(shop_data, judges, tmp_path_factory):
 @pytest.fixture(scope="module")
 def judged(shop_data, folder, random_values, judges, shop_truth):
     lists = ShardsDataset(folder).load()
-    return judge_study(shop_data[0], lists, random_values, *judges, shop_truth, CONFIG)
+    return judge_study(shop_data[0], lists, random_values, judges, shop_truth, CONFIG)
 
 
 def test_every_list_is_judged_by_all_and_mined_ones_by_their_miner(judged) -> None:

@@ -33,8 +33,8 @@ class StudyConfig:
         judge_seed: Of the judges; no seed of a miner.
         ceiling_beam: Beam of the search for what each ensemble itself likes best.
         arms: What is compared: by name, settings that differ from the run's own, in the sections
-            `evaluator`, `evaluator_training`, `mining`, `generator`, `generator_training`, `distillation`;
-            null for an arm of an underlying configuration that is left out.
+            `evaluator`, `evaluator_training`, `mining`, `generator`, `generator_training`, `distillation`.
+        run: Names of the arms that are run, in this order; empty: all of them.
         fewer_seeds: By name, how many of the first seeds an arm is run with, where not with all.
     """
 
@@ -43,7 +43,8 @@ class StudyConfig:
     judge_members: int = 4
     judge_seed: int = 1000
     ceiling_beam: int = 64
-    arms: dict[str, dict[str, dict[str, Any]] | None] = field(default_factory=lambda: {"default": {}})
+    arms: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"default": {}})
+    run: list[str] = field(default_factory=list)
     fewer_seeds: dict[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +63,9 @@ class StudyConfig:
             self.judge_seed,
             f"a number from which four on are none of the seeds {self.seeds}",
         )
-        require(bool(self.kept_arms), "arms", self.arms, "one or more that are not null")
+        require(bool(self.arms), "arms", self.arms, "one or more")
+        for name in self.run:
+            require(name in self.arms, "name in run", name, ", ".join(self.arms))
         for name, arm in self.kept_arms.items():
             allowed = f"letters, digits and underscores, but not {REFERENCE} or {TWIN}"
             require(name.isidentifier() and name not in (REFERENCE, TWIN), "name of an arm", name, allowed)
@@ -81,7 +84,7 @@ class StudyConfig:
     @property
     def kept_arms(self) -> dict[str, dict[str, dict[str, Any]]]:
         """The arms that are run."""
-        return {name: arm for name, arm in self.arms.items() if arm is not None}
+        return {name: self.arms[name] for name in self.run or self.arms}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
 
 TRAINED = ("external", "second", "paper_like", "second_paper_like", "bidirectional")
-"""The trained judges, in the order in which they are stored."""
+"""The trained judges."""
 
 
 def train_judges(
@@ -37,8 +37,8 @@ def train_judges(
     training: TrainingConfig,
     encoding: str,
     checkpoints: Checkpoints | None = None,
-) -> tuple[TrainedWeights, ...]:
-    """Returns the judges of `TRAINED`.
+) -> dict[str, TrainedWeights]:
+    """Returns the judges by the names of `TRAINED`.
 
     All but the paper-like ones learn from requests that no miner learns from. Those are single evaluators
     of the paper's form and of other seeds, from all training requests, as the paper's most likely was.
@@ -71,7 +71,8 @@ def train_judges(
     bidirectional = _train_bidirectional(
         external, check, sizes, config, replace(training, seed=study.judge_seed)
     )
-    return *judges, store_nlgr_evaluator(bidirectional, sizes, requests.list_length, config, encoding)
+    stored = store_nlgr_evaluator(bidirectional, sizes, requests.list_length, config, encoding)
+    return dict(zip(TRAINED, [*judges, stored], strict=True))
 
 
 def _train_bidirectional(

@@ -39,8 +39,8 @@ def train_study_judges(
     evaluator: EvaluatorConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None = None,
-) -> tuple[TrainedWeights, ...]:
-    """Returns the judges of `judges.TRAINED`."""
+) -> dict[str, TrainedWeights]:
+    """Returns the trained judges by name."""
     study_judges.check_apart(encoded)
     return study_judges.train_judges(
         encoded,
@@ -55,32 +55,24 @@ def train_study_judges(
 
 def value_random_lists(
     encoded: Requests,
-    external: TrainedWeights,
-    second: TrainedWeights,
-    paper_like: TrainedWeights,
-    second_paper_like: TrainedWeights,
-    bidirectional: TrainedWeights,
+    judges: dict[str, TrainedWeights],
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> Shards:
     """Returns each judge's values of the random lists of the compared requests, [r, s], one shard a judge."""
-    trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
     few = _asked(encoded, config).select(slice(0, config.judged_requests))
-    judges = {judge.name: judge for judge in study_judges.judges_of(trained, click_truth, few, config.device)}
+    by_name = {one.name: one for one in study_judges.judges_of(judges, click_truth, few, config.device)}
     return Shards(
-        fingerprint=_fingerprint(encoded, trained.values(), config),
-        names=tuple(judges),
-        make=lambda name: {"values": torch.from_numpy(comparison_values(judges[name], few, config))},
+        fingerprint=_fingerprint(encoded, judges.values(), config),
+        names=tuple(by_name),
+        make=lambda name: {"values": torch.from_numpy(comparison_values(by_name[name], few, config))},
     )
 
 
 def run_arms(
     encoded: Requests,
     feature_space: FeatureSpace,
-    external: TrainedWeights,
-    second: TrainedWeights,
-    paper_like: TrainedWeights,
-    second_paper_like: TrainedWeights,
+    judges: dict[str, TrainedWeights],
     study: StudyConfig,
     config: EvaluationConfig,
     evaluator: EvaluatorConfig,
@@ -108,8 +100,8 @@ def run_arms(
     ]
     # Shards are named after their settings: one more seed, arm or judge, or a changed one, keeps the others.
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
-    judges = dict(zip(study_judges.TRAINED, (external, second, paper_like, second_paper_like), strict=False))
-    weights = [fingerprint(judge.weights) for judge in judges.values()]
+    evaluators = {name: one for name, one in judges.items() if name != "bidirectional"}
+    weights = [fingerprint(judge.weights) for judge in evaluators.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
     of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
     twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
@@ -123,11 +115,11 @@ def run_arms(
 
     def make(name: str) -> dict[str, Tensor]:
         if name == reference:
-            restored = {judge: restore_evaluator(own).to(device) for judge, own in judges.items()}
+            restored = {judge: restore_evaluator(own).to(device) for judge, own in evaluators.items()}
             return reference_lists(asked, restored, study.ceiling_beam, config)
         recipe = recipes[name]
         if name == twin:
-            miner = as_miner(second_paper_like, encoded, asked, recipe.mining, config)
+            miner = as_miner(judges["second_paper_like"], encoded, asked, recipe.mining, config)
         else:
             miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
@@ -140,24 +132,19 @@ def judge_study(
     encoded: Requests,
     study_lists: LoadedShards,
     random_list_values: LoadedShards,
-    external: TrainedWeights,
-    second: TrainedWeights,
-    paper_like: TrainedWeights,
-    second_paper_like: TrainedWeights,
-    bidirectional: TrainedWeights,
+    judges: dict[str, TrainedWeights],
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns every judge's value and rank of every list, and how two ensembles agree by their size."""
-    trained = _by_name(external, second, paper_like, second_paper_like, bidirectional)
-    for one in trained.values():
+    for one in judges.values():
         check_encoding(one, encoded.encoding)
     asked = _asked(encoded, config)
-    judges = study_judges.judges_of(trained, click_truth, asked, config.device)
+    asked_judges = study_judges.judges_of(judges, click_truth, asked, config.device)
     judged = judged_lists(
         asked,
         {name: study_lists.load(name) for name in study_lists},
-        judges,
+        asked_judges,
         {name: random_list_values.load(name)["values"].numpy() for name in random_list_values},
         config,
     )
@@ -167,7 +154,7 @@ def judge_study(
     few = asked.select(slice(0, config.judged_requests))
     fewer_lists = replace(config, comparison_lists=min(config.comparison_lists, 1000))
     return judged, agreement_by_size(
-        *(_by_member(weights, few, fewer_lists) for weights in (external, second))
+        *(_by_member(weights, few, fewer_lists) for weights in (judges["external"], judges["second"]))
     )
 
 
@@ -191,10 +178,6 @@ def describe_study(
 
 def _asked(encoded: Requests, config: EvaluationConfig) -> Requests:
     return draw_requests(encoded.of("test"), config.requests, config.seed)
-
-
-def _by_name(*judges: TrainedWeights) -> dict[str, TrainedWeights]:
-    return dict(zip(study_judges.TRAINED, judges, strict=True))
 
 
 def _fingerprint(encoded: Requests, trained: Any, config: EvaluationConfig) -> str:

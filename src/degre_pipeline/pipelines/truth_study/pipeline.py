@@ -11,14 +11,6 @@ from degre_pipeline.pipelines.truth_study.nodes import (
     value_random_lists,
 )
 
-JUDGES = [
-    "study_external",
-    "study_second",
-    "study_paper_like",
-    "study_second_paper_like",
-    "study_bidirectional",
-]
-
 
 def create_pipeline() -> Pipeline:
     """Returns the truth-study pipeline."""
@@ -30,12 +22,12 @@ def create_pipeline() -> Pipeline:
                 train_study_judges,
                 name="train_study_judges",
                 inputs=["request_tensors", "feature_space", study, *evaluator, "study_checkpoints"],
-                outputs=JUDGES,
+                outputs="study_judges",
             ),
             Node(
                 value_random_lists,
                 name="value_random_lists",
-                inputs=["request_tensors", *JUDGES, "click_truth", settings],
+                inputs=["request_tensors", "study_judges", "click_truth", settings],
                 outputs="study_random_list_values",
             ),
             Node(
@@ -44,7 +36,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "request_tensors",
                     "feature_space",
-                    *JUDGES[:-1],
+                    "study_judges",
                     study,
                     settings,
                     *evaluator,
@@ -63,7 +55,7 @@ def create_pipeline() -> Pipeline:
                     "request_tensors",
                     "study_lists",
                     "study_random_list_values",
-                    *JUDGES,
+                    "study_judges",
                     "click_truth",
                     settings,
                 ],
