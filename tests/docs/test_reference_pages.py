@@ -137,7 +137,8 @@ def _rows(text: str) -> list[list[str]]:
 
 def _tables(text: str) -> Iterator[list[str]]:
     """Yields the lines of every table: consecutive lines that begin with a bar, outside of code."""
-    for is_table, lines in groupby(CODE.sub("", text).splitlines(), lambda line: line.startswith("|")):
+    stripped = [line.strip() for line in CODE.sub("", text).splitlines()]
+    for is_table, lines in groupby(stripped, lambda line: line.startswith("|")):
         if is_table:
             yield list(lines)
 
