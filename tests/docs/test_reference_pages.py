@@ -17,6 +17,8 @@ DOCS = PROJECT / "docs"
 CATALOG = yaml.safe_load((PROJECT / "conf" / "base" / "catalog.yml").read_text())
 DEFINITION = re.compile(r"^\[`([\w.]+)`\]: (\.\./\S+)$", flags=re.M)
 LINKED_NAME = re.compile(r"\[`([\w.]+)`\](?!: \.\./|\()")
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", flags=re.M)
 CODE = re.compile(r"^```.*?^```$", flags=re.M | re.DOTALL)
 SEPARATOR = re.compile(r"\|( ?:?-+:? ?\|)+")
 CELL_END = re.compile(r"(?<!\\)\|")
@@ -44,8 +46,10 @@ def test_the_pages_that_name_code_are_found():
 def test_links_to_pages_lead_somewhere(page):
     text = (PROJECT / page).read_text("utf-8")
 
-    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
-        assert ((PROJECT / page).parent / target).exists(), f"{page} links to {target}"
+    for target, place in LINK.findall(text):
+        file = (PROJECT / page).parent / target if target else PROJECT / page
+        assert file.exists(), f"{page} links to {target}"
+        assert not place or place in _places(file), f"{page} links to {target}#{place}"
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)
@@ -133,6 +137,13 @@ def _rows(text: str) -> list[list[str]]:
     """Returns the cells of table rows that begin with a name in backticks, the name without them."""
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return [[cells[0].strip("`"), *(cell.strip() for cell in cells[1:])] for cells in lines]
+
+
+def _places(page: Path) -> set[str]:
+    """Returns what follows `#` in links to the headings of a page, as GitHub makes it."""
+    headings = HEADING.findall(CODE.sub("", page.read_text("utf-8")))
+    words = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
 
 
 def _tables(text: str) -> Iterator[list[str]]:
