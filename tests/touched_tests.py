@@ -62,8 +62,9 @@ def touched(paths: Iterable[Path], project: Path = PROJECT) -> list[str]:
 
 
 def uncovered(paths: Iterable[Path], project: Path = PROJECT) -> list[str]:
-    """Returns the changed files of code that no rule leads to a test."""
-    return [str(path) for path in paths if path.suffix == ".py" and not matching_tests(path, project)]
+    """Returns the changed files of code that no rule leads to a test, without those that are gone."""
+    code = (path for path in paths if path.suffix == ".py" and (project / path).exists())
+    return [str(path) for path in code if not matching_tests(path, project)]
 
 
 def _mirrored(path: Path, project: Path, seen: frozenset[Path]) -> list[Path]:

@@ -15,6 +15,8 @@ DOCS = PROJECT / "docs"
 CATALOG = yaml.safe_load((PROJECT / "conf" / "base" / "catalog.yml").read_text())
 DEFINITION = re.compile(r"^\[`([\w.]+)`\]: (\.\./\S+)$", flags=re.M)
 LINKED_NAME = re.compile(r"\[`([\w.]+)`\](?!: \.\./|\()")
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", flags=re.M)
 CODE = re.compile(r"^```.*?^```$", flags=re.M | re.DOTALL)
 SEPARATOR = re.compile(r"\|( ?:?-+:? ?\|)+")
 CELL_END = re.compile(r"(?<!\\)\|")
@@ -42,8 +44,10 @@ def test_the_pages_that_name_code_are_found():
 def test_links_to_pages_lead_somewhere(page):
     text = (PROJECT / page).read_text("utf-8")
 
-    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
-        assert ((PROJECT / page).parent / target).exists(), f"{page} links to {target}"
+    for target, place in LINK.findall(text):
+        file = (PROJECT / page).parent / target if target else PROJECT / page
+        assert file.exists(), f"{page} links to {target}"
+        assert not place or place in _places(file), f"{page} links to {target}#{place}"
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)
@@ -101,9 +105,17 @@ def _rows(text: str) -> list[list[str]]:
     return [[cells[0].strip("`"), *(cell.strip() for cell in cells[1:])] for cells in lines]
 
 
+def _places(page: Path) -> set[str]:
+    """Returns what follows `#` in links to the headings of a page, as GitHub makes it."""
+    headings = HEADING.findall(CODE.sub("", page.read_text("utf-8")))
+    words = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
+
+
 def _tables(text: str) -> Iterator[list[str]]:
     """Yields the lines of every table: consecutive lines that begin with a bar, outside of code."""
-    for is_table, lines in groupby(CODE.sub("", text).splitlines(), lambda line: line.startswith("|")):
+    stripped = [line.strip() for line in CODE.sub("", text).splitlines()]
+    for is_table, lines in groupby(stripped, lambda line: line.startswith("|")):
         if is_table:
             yield list(lines)
 
