@@ -13,7 +13,7 @@ from degre_pipeline.datasets import RequestsDataset, ShardsDataset
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import store
-from degre_pipeline.reranker.requests import SPLITS
+from degre_pipeline.reranker.schema import SPLITS
 from degre_pipeline.reranker.search.beam import beam_search
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.strategies import requests_at_once

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from degre_pipeline.reranker.features import FeatureSpace, fit_feature_space
-from degre_pipeline.reranker.requests import ROLES, SPLITS, Requests
-from degre_pipeline.reranker.schema import Field
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.schema import ROLES, SPLITS, Field
 from degre_pipeline.sources.field_kinds import TABLE_OF_GROUP, check_declared_form
 
 Tables = Mapping[str, pd.DataFrame]

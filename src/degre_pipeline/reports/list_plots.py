@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from degre_pipeline.judging.metric_rows import PERCENTS
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
     SUBJECT_LABELS,
@@ -22,8 +23,6 @@ from degre_pipeline.reports.plots import (
     image_address,
     legend_below,
 )
-
-PERCENTS = (1, 3, 10)
 
 
 def hit_rates(estimates: Estimates) -> str:

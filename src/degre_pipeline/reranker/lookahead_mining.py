@@ -9,7 +9,8 @@ from tqdm.auto import tqdm
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
-from degre_pipeline.reranker.requests import ROLES, SPLITS, Requests
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.schema import ROLES, SPLITS
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.strategies import build_search, requests_at_once
 from degre_pipeline.reranker.training.compilation import fuse_steps, step_work

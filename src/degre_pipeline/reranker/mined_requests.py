@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.requests import SPLITS, Requests
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.schema import SPLITS
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch.nn import functional
 from degre_pipeline.reranker.checked_settings import check_types, require
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, store_ranking_model
-from degre_pipeline.reranker.requests import SPLITS, Requests, gather_candidates
-from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.schema import SPLITS, FieldSize
 from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 

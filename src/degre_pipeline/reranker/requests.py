@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SPLITS = ("train", "validation", "test")
-ROLES = ("mining", "external")
+from degre_pipeline.reranker.schema import ROLES, SPLITS
+
 TENSORS = (
     *("request_id", "split", "role", "static", "candidates", "mask"),
     *("scores", "exposed", "exposed_mask", "clicks"),

@@ -10,6 +10,10 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 RANKING_SCORE = "ranking_score"
 """Field of the score by which the ranking stage orders the candidates, where it is declared."""
+SPLITS = ("train", "validation", "test")
+"""Requests that are learned from, that choose when to stop, and that judge."""
+ROLES = ("mining", "external")
+"""Evaluators that may learn from a request."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from degre_pipeline.reranker.schema import SPLITS
+
+TRAIN, VALIDATION, TEST = SPLITS
 MINING, EXTERNAL = "mining", "external"
 
 _PARTS = 3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from degre_pipeline.reranker.schema import ROLES, SPLITS
 from degre_pipeline.validation.column_kinds import IDENTIFIER, LIST, NUMERIC, TEXT, TIME, WHOLE
 from degre_pipeline.validation.derived_columns import (
     flat_lists,
@@ -26,9 +27,6 @@ from degre_pipeline.validation.expectations import (
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
-
-SPLITS = ("train", "validation", "test")
-ROLES = ("mining", "external")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from degre_pipeline.release.gate.frozen_slice import content_sha256, draw_slice, lists_of_slice, users_of
+from degre_pipeline.release.gate.frozen_slice import (
+    content_sha256,
+    draw_slice,
+    lists_of_slice,
+    users_by_request,
+)
 
 
 @pytest.fixture
@@ -96,7 +101,7 @@ def test_a_user_is_new_below_so_many_requests_in_training():
             "split": ["train", "validation", "train", "test", "test", "test", "test"],
         }
     )
-    users = users_of(lists[lists["split"] == "test"], lists, old_user_requests=2)
+    users = users_by_request(lists[lists["split"] == "test"], lists, old_user_requests=2)
     assert users["request_id"].to_list() == [4, 5, 6, 7]
     assert users["users"].to_list() == ["old", "new", "new", "new"]
     assert users["user"].to_list() == [0, 1, 2, 1]
@@ -105,6 +110,6 @@ def test_a_user_is_new_below_so_many_requests_in_training():
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_requests_whose_user_is_unknown_are_nobody_elses(missing):
     lists = pd.DataFrame({"request_id": [1, 2, 3, 4], "user_id": [missing, 5, missing, 5], "split": "test"})
-    users = users_of(lists, lists, old_user_requests=2)["user"]
+    users = users_by_request(lists, lists, old_user_requests=2)["user"]
     assert users.nunique() == 3
     assert users[1] == users[3]

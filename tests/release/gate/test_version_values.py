@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from degre_pipeline.judging.judges import values_of_lists
-from degre_pipeline.release.gate.version_values import as_sequences, judged_lists, judges_of
+from degre_pipeline.release.gate.version_values import as_sequences, independent_judges, judged_lists
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_an_invalid_list_and_an_absent_champion_have_no_value(some):
 def test_the_external_evaluator_judges_alone_where_nobody_knows_the_truth(
     some, shop, external_evaluator, shop_truth, gate_settings
 ):
-    alone = judges_of(external_evaluator, {}, some, gate_settings)
+    alone = independent_judges(external_evaluator, {}, some, gate_settings)
     assert [judge.name for judge in alone] == ["external"]
-    both = judges_of(external_evaluator, shop_truth, some, gate_settings)
+    both = independent_judges(external_evaluator, shop_truth, some, gate_settings)
     assert [judge.name for judge in both] == ["truth", "external"]
     for judge in both:
         values = values_of_lists(judge, some, torch.tensor([[0, 1, 2, 3]] * 3), batch_size=2)

@@ -10,7 +10,7 @@ from degre_pipeline.reranker.metrics import Estimate
 
 DECILES = 10
 IN_DETAIL = ("beam", "exposed")
-"""Mined lists, and beside them those that the miner learned from the like of."""
+"""Mined lists, and beside them exposed lists, the kind that the miner learned from."""
 
 
 def optimism_rows(judgements: pd.DataFrame, config: EvaluationConfig) -> list[Row]:

@@ -1,4 +1,4 @@
-"""What the study compares, and by whom it is judged."""
+"""The arms that the study compares, and its judges."""
 
 import hashlib
 from collections.abc import Mapping

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
+from degre_pipeline.judging.metric_rows import PERCENTS
 from degre_pipeline.reranker.metrics import bootstrap, hits
 
-PERCENTS = (1, 3, 10)
 ALL = "all"
 """The seed of a row that averages over seeds, with an interval over requests."""
 

@@ -168,7 +168,7 @@ def diagnose_models(
     diagnostics: DiagnosticsConfig,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
-    """Returns whom to believe about which lists, what beams and epochs are worth, what distillation loses."""
+    """Returns how far judges agree by kind of list, what beams and epochs find, what distillation loses."""
     check_encoding(generator, encoded.encoding)
     evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
     rows = slice(0, diagnostics.requests)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from degre_pipeline.release.gate.belongings import belongings, check_belongings, check_report, named
 from degre_pipeline.release.gate.decision import decide
-from degre_pipeline.release.gate.frozen_slice import draw_slice, lists_of_slice, users_of
+from degre_pipeline.release.gate.frozen_slice import draw_slice, lists_of_slice, users_by_request
 from degre_pipeline.release.gate.gate_config import GateConfig
-from degre_pipeline.release.gate.version_values import evidence_of, judged_lists, judges_of
+from degre_pipeline.release.gate.version_values import evidence_of, independent_judges, judged_lists
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.requests import Requests
@@ -67,7 +67,7 @@ def judge_versions(
     every = encoded
     encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
     contest = hold_contest(registered_model, chosen, tables, list_length=encoded.list_length, config=config)
-    judges = judges_of(external_evaluator, click_truth, encoded, config)
+    judges = independent_judges(external_evaluator, click_truth, encoded, config)
     performed = contest.performances
     ranked = {name: (one.lists, one.invalid) if one else ((), ()) for name, one in performed.items()}
     judgements = judged_lists(encoded, ranked, judges, config.batch_size)
@@ -79,7 +79,7 @@ def judge_versions(
         "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
         "reservations": contest.reservations,
     }
-    users = users_of(chosen, lists, config.old_user_requests)
+    users = users_by_request(chosen, lists, config.old_user_requests)
     judgements = judgements.merge(users, on="request_id")
     return judgements, {**facts, **belongings(registered_model, gate_slice, judgements)}
 

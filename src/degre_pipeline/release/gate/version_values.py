@@ -27,7 +27,7 @@ Lists = Sequence[Sequence[int]]
 USERS = ("new", "old")
 
 
-def judges_of(
+def independent_judges(
     external_evaluator: TrainedWeights,
     click_truth: Mapping[str, Tensor],
     requests: Requests,

@@ -29,7 +29,7 @@ class MiningConfig:
             or `off`.
         bfloat16: As in `TrainingConfig`.
         device: As in `TrainingConfig`.
-        pessimism: kappa: a list counts its members' mean value less so many of their standard deviations;
+        pessimism: kappa: the value of a list is its members' mean less kappa times their standard deviation;
             0, or above with an ensemble.
         seed: Of the draw.
     Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.

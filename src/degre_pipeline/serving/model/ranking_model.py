@@ -15,9 +15,10 @@ from torch import Tensor
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_ranking_model
+from degre_pipeline.reranker.schema import RANKING_SCORE
 from degre_pipeline.serving.model.program import load_program
 from degre_pipeline.serving.model.request_encoding import encode_requests
-from degre_pipeline.serving.model.request_schema import RANKING_SCORE, Request, has_ranking_score
+from degre_pipeline.serving.model.request_schema import Request, has_ranking_score
 
 
 class Scorer(Protocol):

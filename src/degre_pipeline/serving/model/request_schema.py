@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.schema import Field
+from degre_pipeline.reranker.schema import RANKING_SCORE, Field
 from degre_pipeline.reranker.tokens import token
 
-ITEM_ID, RANKING_SCORE = "item_id", "ranking_score"
+ITEM_ID = "item_id"
 PARTS = ("user", "context", "candidate")
 ItemId = int | str
 

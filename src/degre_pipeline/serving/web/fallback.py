@@ -1,6 +1,7 @@
 """The list where the model has none in time."""
 
-from degre_pipeline.serving.model.request_schema import ITEM_ID, RANKING_SCORE, Request, has_ranking_score
+from degre_pipeline.reranker.schema import RANKING_SCORE
+from degre_pipeline.serving.model.request_schema import ITEM_ID, Request, has_ranking_score
 from degre_pipeline.serving.model.reranking_model import RankedList
 
 
