@@ -1,4 +1,7 @@
-"""The pages for maintainers quote the code as it is: each block names its file, and every line is in it."""
+"""The pages for maintainers quote and name the code as it is, line by line and word by word."""
+
+import re
+from pathlib import Path
 
 import pytest
 from how_to_pages import Block, blocks
@@ -25,3 +28,14 @@ def test_a_quote_is_in_its_file_line_by_line_and_in_that_order(block: Block) -> 
     assert quoted
     for line in quoted:
         assert line in lines, f"{first} has no such line, or has it earlier: {line!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_name_on_a_page_is_in_the_project(page: Path) -> None:
+    folders = ("src", "tests", "conf", "dags")
+    found = (file for folder in folders for file in (project_runs.SOURCE / folder).rglob("*"))
+    files = [file for file in found if file.suffix in (".py", ".yml")]
+    words = set(re.findall(r"\w+", "\n".join(file.read_text("utf-8") for file in files)))
+    named = set(re.findall(r"`([A-Za-z]\w+)`", page.read_text("utf-8")))
+    assert named
+    assert named <= words | {file.stem for file in files}
