@@ -47,7 +47,7 @@ class MinedRequests:
         return MinedRequests(self.requests.select(rows), *(tensor[rows] for tensor in self._tensors()))
 
     def of_split(self, split: str) -> MinedRequests:
-        """Returns the requests of a split, one of `batching.SPLITS`."""
+        """Returns the requests of a split, one of `schema.SPLITS`."""
         return self.select((self.requests.split == SPLITS.index(split)).nonzero()[:, 0])
 
     def to(self, device: torch.device | str) -> MinedRequests:

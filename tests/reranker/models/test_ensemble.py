@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from reencoding import beam_search_by_reencoding
 
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.models.builders import build_evaluator
@@ -10,7 +11,7 @@ from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import restore_evaluator, store
 from degre_pipeline.reranker.requests import gather_candidates
-from degre_pipeline.reranker.search.beam import beam_search, beam_search_by_reencoding
+from degre_pipeline.reranker.search.beam import beam_search
 from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values

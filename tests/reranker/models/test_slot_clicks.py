@@ -2,12 +2,13 @@ import itertools
 
 import pytest
 import torch
+from reencoding import beam_search_by_reencoding
 
 from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
 from degre_pipeline.reranker.models.slot_clicks import clicks_reach
 from degre_pipeline.reranker.requests import gather_candidates
-from degre_pipeline.reranker.search.beam import beam_search, beam_search_by_reencoding, extension_values
+from degre_pipeline.reranker.search.beam import beam_search, extension_values
 from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.valuation import list_prefix_values
 from degre_pipeline.reranker.training.objectives import evaluator_loss

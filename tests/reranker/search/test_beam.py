@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from reencoding import beam_search_by_reencoding
 from torch import Tensor
 
 from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator, prefix_values
 from degre_pipeline.reranker.requests import Requests, gather_candidates
-from degre_pipeline.reranker.search.beam import beam_search, beam_search_by_reencoding
+from degre_pipeline.reranker.search.beam import beam_search
 
 
 class AdditiveEvaluator:

@@ -11,10 +11,10 @@ from degre_pipeline.reranker.search.mining_config import MiningConfig
 def mine_lookahead_sequences(
     encoded: Requests, mining_evaluator: TrainedWeights, config: MiningConfig
 ) -> Shards:
-    """Returns the mining of training and validation encoded, cut into shards that are made when saved.
+    """Returns the mining of training and validation requests, cut into shards that are made when saved.
 
     A shard holds `row` (into the request tensors), `sequences`, `values` and `step_values`. Its fingerprint
-    covers the encoded, the evaluator and the settings, so a rerun after an interruption continues and a
+    covers the requests, the evaluator and the settings, so a rerun after an interruption continues and a
     rerun with anything changed starts anew.
     """
     check_encoding(mining_evaluator, encoded.encoding)
