@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from by_hand import requests_of, truth_of
 
 from degre_pipeline.judging.all_lists import compare_with_all_lists
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
@@ -67,6 +68,37 @@ def test_the_truth_agrees_with_its_own_optimum(make_requests, lists) -> None:
     assert found[found["subject"] == "best"]["rank"].tolist() == [0] * 4
     assert found[found["subject"] == "best"]["best_value"].tolist() == pytest.approx(utility, abs=1e-5)
     assert (found["best_value"] >= found["value"]).all()
+
+
+def test_ranks_among_the_lists_of_a_world_by_hand() -> None:
+    """Six lists of two: two are worth 1.2 clicks, two 1.0 and two 0.9 in request 7, mirrored in request 8."""
+    truth = truth_of({8: [0.8, 0.4, 0.5], 7: [0.5, 0.4, 0.8]})
+    lists = {
+        "generator": torch.tensor([[1, 2], [2, 1]]),  # 0.4 + 0.8 and 0.5 + 0.4
+        "ranking_order": torch.tensor([[0, 2], [0, 2]]),  # 0.5 + 0.5 and 0.8 + 0.2
+        "exposed": torch.tensor([[2, 0], [1, 0]]),  # 0.8 + 0.2 and 0.4 + 0.8
+    }
+    found = compare_with_all_lists(requests_of([7, 8]), lists, {}, truth, settings())
+
+    by_subject = {subject: part.sort_values("request_id") for subject, part in found.groupby("subject")}
+    assert by_subject["generator"]["rank"].tolist() == [0, 4]
+    assert by_subject["ranking_order"]["rank"].tolist() == [2, 2]
+    assert by_subject["exposed"]["rank"].tolist() == [2, 0]
+    assert by_subject["generator"]["value"].tolist() == pytest.approx([1.2, 0.9])
+    assert by_subject["exposed"]["value"].tolist() == pytest.approx([1.0, 1.2])
+    assert set(found["best_value"]) == {1.2}
+    assert set(found["lists"]) == {3 * 2}
+    assert set(found["judge"]) == {"truth"}
+
+
+def test_the_truth_of_few_candidates_is_over_the_orders_of_them_all() -> None:
+    """Of three slots two can be filled: [0, 1] is worth 0.5 + 0.4 and [1, 0] the same."""
+    asked = requests_of([7], n=3, slots=3, real=[2])
+    lists = {"generator": torch.tensor([[1, 0, -1]])}
+    found = compare_with_all_lists(asked, lists, {}, truth_of({7: [0.5, 0.4, 0.8]}), settings())
+
+    assert found[["value", "best_value"]].iloc[0].tolist() == pytest.approx([0.9, 0.9])
+    assert found[["rank", "lists"]].iloc[0].tolist() == [0, 2]
 
 
 def test_requests_over_the_budget_are_left_out_with_a_warning(make_requests, make_evaluator, caplog) -> None:

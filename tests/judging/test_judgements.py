@@ -33,6 +33,13 @@ class TestJudgeSubjects:
         assert np.stack(generator["slot_values"]) == pytest.approx(np.array([[0.1, 0.2], [4.0, 2.0]]))
         assert np.stack(drawn["slot_values"]) == pytest.approx(np.array([[0.2, 0.4], [1.0, 0.0]]))
 
+    def test_a_list_is_worth_all_its_slots(self) -> None:
+        lists = {"generator": torch.tensor([[0, 2, 1], [1, 0, -1]])}
+        found = judge_subjects(requests_of([7, 8], slots=3), lists, [ADDING], 2)
+
+        assert found["value"].tolist() == pytest.approx([0.1 + 0.4 + 0.2, 2.0 + 1.0])
+        assert np.stack(found["slot_values"]) == pytest.approx(np.array([[0.1, 0.4, 0.2], [2.0, 1.0, 0.0]]))
+
     def test_every_judge_says_its_own(self) -> None:
         doubling = AddingJudge({7: [0.2, 0.4, 0.8], 8: [2.0, 4.0, 8.0]}, name="doubling")
         found = judge_subjects(requests_of([7, 8]), LISTS, [ADDING, doubling], 2)
@@ -138,8 +145,10 @@ class TestAddRanks:
 
 
 def test_random_lists_are_valued_whole_and_rounded() -> None:
-    judge = AddingJudge({7: [0.1234564, 0.0, 0.0]})
-    values = comparison_values(judge, requests_of([7], real=[2]), CONFIG)
+    judge = AddingJudge({7: [0.1234564, 0.25, 0.5], 8: [1.0, 2.0, 4.0]})
+    values = comparison_values(judge, requests_of([7, 8], slots=3), CONFIG)
 
-    assert values.shape == (1, 50)
-    assert set(values[0].tolist()) == {0.123456}
+    assert values.shape == (2, 50)
+    # Every list of three holds all three items.
+    assert set(values[0].tolist()) == {0.873456}
+    assert set(values[1].tolist()) == {1.0 + 2.0 + 4.0}

@@ -71,6 +71,11 @@ class TestBatches:
 
         assert values.tolist() == pytest.approx([0.1 + 0.2, 2.0 + 4.0, 40.0 + 10.0])
 
+    def test_a_list_of_three_is_worth_all_three(self) -> None:
+        values = values_of_lists(AddingJudge(WORTHS), requests_of([7], slots=3), torch.tensor([[2, 0, 1]]), 2)
+
+        assert values.tolist() == pytest.approx([0.4 + 0.1 + 0.2])
+
     def test_values_that_are_compared_have_six_decimals(self) -> None:
         judge = AddingJudge({7: [0.1234564, 0.0, 0.0], 8: [0.1234566, 0.0, 0.0]})
         values = values_of_lists(judge, requests_of([7, 8]), torch.tensor([[0, 1], [0, 1]]), 2)

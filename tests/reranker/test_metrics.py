@@ -264,6 +264,12 @@ class TestBootstrapRatio:
 
         assert (found.value, found.low, found.high) == (2.0, 0.5, 3.0)
 
+    def test_has_a_thousand_resamples_of_seed_zero_unless_told_otherwise(self) -> None:
+        parts, wholes = np.arange(20.0), np.arange(20.0)[::-1] + 3
+
+        assert bootstrap_ratio(parts, wholes) == bootstrap_ratio(parts, wholes, samples=1000, seed=0)
+        assert bootstrap(parts) == bootstrap(parts, samples=1000, seed=0, confidence=0.95)
+
     def test_requests_of_one_unit_are_drawn_together(self) -> None:
         """Units of 1 + 3 of 2 + 2 and of 9 of 3: ratios are 1, 3 or (4 + 9) / (4 + 3)."""
         parts, wholes, units = np.array([1.0, 9.0, 3.0]), np.array([2.0, 3.0, 2.0]), np.array([4, 9, 4])

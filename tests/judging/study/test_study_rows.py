@@ -96,6 +96,13 @@ def test_regret_removed_is_a_ratio_of_sums_so_that_a_request_counts_by_what_it_c
     ]
 
 
+def test_every_subject_but_the_ranking_order_itself_is_held_against_it(rows) -> None:
+    subjects = {row["subject"] for row in rows if row["metric"] == "over_ranking_order"}
+
+    assert subjects == {"generator", "teacher", "paper.generator", "optimum"}
+    assert value(rows, "teacher", "over_ranking_order", 0) == pytest.approx(1.5 - 1.0)
+
+
 def test_over_all_seeds_the_share_is_the_mean_of_their_shares() -> None:
     rows = study_of(
         judged("default", "0", "generator", "truth", [1.5, 2.0], [0, 0]),

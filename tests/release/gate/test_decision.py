@@ -325,6 +325,12 @@ def test_the_evaluator_that_taught_the_generator_is_no_judge(evidence, config, j
         decide(replace(evidence, judged=judges), config)
 
 
+@pytest.mark.parametrize("judge", ["truth", "external"])
+def test_one_independent_judge_is_enough(evidence, config, judge):
+    decision = decide(replace(evidence, judged={judge: evidence.judged[judge]}), config)
+    assert (decision.outcome, decision.superior_to) == ("promote", (1,))
+
+
 def test_a_decision_is_json(evidence, config):
     decision = decide(evidence, config)
     written = json.loads(json.dumps(decision.to_dict(), allow_nan=False))

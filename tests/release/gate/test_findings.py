@@ -46,6 +46,20 @@ def test_a_range_is_measured_from_its_nearer_end(measured, limit, distance):
     assert "allowed: 0.8 to 1.25" in found.reason
 
 
+def test_a_ceiling_has_no_floor_and_a_floor_no_ceiling():
+    """An optimism of -0.5 is well below a ceiling of 0.2, and a gain of 1,000 well above a floor of 0."""
+    low, high = at_most("optimism", "it", -0.5, 0.25), at_least("gain", "it", 1000.0, 0.0)
+
+    assert (low.verdict, low.limit, low.distance) == ("pass", 0.25, 0.75)
+    assert (high.verdict, high.limit, high.distance) == ("pass", 0.0, 1000.0)
+    assert (low.reason, high.reason) == ("-0.5; allowed: at most 0.25", "1000; allowed: at least 0")
+
+
+def test_a_finding_cannot_be_changed_once_it_is_found():
+    with pytest.raises(AttributeError):
+        at_least("rule", "it", 0.0, 1.0).verdict = "pass"
+
+
 @pytest.mark.parametrize("unknown", [None, math.nan, math.inf, -math.inf])
 def test_an_unknown_figure_never_passes(unknown):
     assert at_least("rule", "it", unknown, 0.0).verdict == "refuse"
@@ -76,6 +90,26 @@ def test_ties_are_not_inferior_and_not_superior(config):
     assert paired("non_inferiority", "clicks", ties, 0.0, config, user=EACH[:5]).verdict == "pass"
     superior = paired("superiority", "clicks", ties, 0.0, config, user=EACH[:5], strictly=True)
     assert (superior.verdict, superior.low, superior.high) == ("hold", 0.0, 0.0)
+
+
+@pytest.mark.parametrize("looks", [1, 30])
+def test_looks_share_the_error_and_have_as_many_resamples_beyond_an_end(config, looks):
+    """Of 200 resamples 5 lie beyond each end of a 95% interval, and so do 5 of 6,000 beyond each of 30."""
+    values = np.array([0.5, 1.0, -0.25, 0.75, 0.0, 2.0])
+    found = paired("superiority", "clicks", values, 0.0, config, user=EACH[:6], looks=looks)
+    wanted = bootstrap(values, samples=200 * looks, seed=config.seed, confidence=1 - 0.05 / looks)
+
+    assert (found.measured, found.low, found.high) == (4.0 / 6, wanted.low, wanted.high)
+    assert found.low < found.measured < found.high
+
+
+def test_an_interval_of_users_draws_users(config):
+    """One user with three requests of 0, another with one of 4: means of two users are 0, 1 or 4."""
+    values, user = np.array([0.0, 0.0, 4.0, 0.0]), np.array([5, 5, 6, 5])
+    found = paired("non_inferiority", "clicks", values, 0.0, config, user=user)
+
+    assert (found.measured, found.low, found.high) == ((3 * 0 + 4) / 4, 0.0, 4.0)
+    assert (found.verdict, found.distance) == ("pass", 0.0)
 
 
 @pytest.mark.parametrize("gain", [5.0, -5.0])

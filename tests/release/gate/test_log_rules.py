@@ -51,6 +51,8 @@ def test_all_is_well(gate_config) -> None:
         ("support", {"supported_slots": 0.3}, "hold"),
         ("support", {"supported_slots": None}, "hold"),
         ("support", {"supported_slots": 0.3, "order_over_shown": 0.02}, "pass"),
+        ("support", {"supported_slots": 0.3, "order_over_shown": 0.01}, "hold"),  # its lower end is 0
+        ("support", {"supported_slots": 0.3, "order_over_shown": None}, "hold"),
         ("replay", {"order_over_shown": -0.02}, "hold"),
         ("replay", {"order_over_shown": None}, "hold"),
         ("optimism", {"beam_mining": 2.6}, "hold"),
@@ -60,6 +62,10 @@ def test_all_is_well(gate_config) -> None:
         ("shown_lists", {"utility_over_exposed": None}, "refuse"),
         ("random_lists", {"utility_over_random": -0.1}, "refuse"),
         ("random_lists", {"utility_over_random": -0.1, "slot_entropy": 0.995}, "skipped"),
+        ("random_lists", {"utility_over_random": -0.1, "slot_entropy": 0.99}, "skipped"),
+        ("random_lists", {"utility_over_random": -0.1, "slot_entropy": 0.98}, "refuse"),
+        ("random_lists", {"utility_over_random": -0.1, "slot_entropy": None}, "refuse"),
+        ("random_lists", {"utility_over_random": None}, "refuse"),
     ],
 )
 def test_each_figure_decides_its_rule(gate_config, rule, changed, verdict) -> None:
@@ -69,3 +75,30 @@ def test_each_figure_decides_its_rule(gate_config, rule, changed, verdict) -> No
 def test_what_lets_unsupported_lists_pass_is_said(gate_config) -> None:
     finding = found(gate_config, supported_slots=0.3, order_over_shown=0.02)["support"]
     assert "0.3; allowed: at least 0.9; but the logged clicks stand higher in its order" in finding.reason
+
+
+def test_optimism_is_beyond_that_for_shown_lists(gate_config) -> None:
+    """Mined lists are overrated 2.5 / 2.0 = 1.25 times, shown ones 1.75 / 1.6 times."""
+    measured = found(gate_config, beam_mining=2.5, exposed_mining=1.75)["optimism"].measured
+    assert measured == pytest.approx((2.5 / 2.0) / (1.75 / 1.6) - 1)
+    assert measured == pytest.approx(0.142857, abs=1e-6)
+
+
+def test_a_miner_that_expects_less_than_the_judge_is_not_optimistic(gate_config) -> None:
+    finding = found(gate_config, beam_mining=1.0)["optimism"]
+    assert (finding.verdict, finding.measured) == ("pass", pytest.approx((1.0 / 2.0) / (1.6 / 1.6) - 1))
+
+
+def test_a_judge_that_expects_nothing_leaves_optimism_to_a_person(gate_config) -> None:
+    assert found(gate_config, beam_external=0.0)["optimism"].verdict == "hold"
+
+
+def test_the_logged_clicks_may_lose_their_margin_and_no_more(gate_config) -> None:
+    """The lower end is 0.01 below the value."""
+    margin = gate_config.replay_margin
+    at, below = (
+        found(gate_config, order_over_shown=value)["replay"] for value in (0.0101 - margin, 0.0099 - margin)
+    )
+    assert (at.verdict, below.verdict) == ("pass", "hold")
+    assert at.measured == pytest.approx(0.0001 - margin)
+    assert at.limit == -margin

@@ -225,3 +225,5 @@ def test_wrong_breadths_are_named(make_requests, make_evaluator) -> None:
         beam_search(make_evaluator(), make_requests(), beam_size=0)
     with pytest.raises(ValueError, match="top_k is -1"):
         beam_search(make_evaluator(), make_requests(), beam_size=1, top_k=-1)
+    with pytest.raises(ValueError, match="orders_per_set is -1"):
+        beam_search(make_evaluator(), make_requests(), beam_size=1, orders_per_set=-1)
