@@ -102,6 +102,17 @@ def test_quality_by_hand(two_lists) -> None:
     }
 
 
+def test_a_level_that_is_ruled_out_or_certain_has_a_finite_loss() -> None:
+    """One slot, clicked: predicted never, the loss is that of one in a billion; predicted always, nothing."""
+    one_slot = replace(requests([[1, 0, 0]]), exposed_mask=torch.tensor([[True, False, False]]))
+    losses = [
+        next(row["value"] for row in quality_rows("mining", np.full((1, 3, 3), level), one_slot)[-1:])
+        for level in (0.0, 1.0)
+    ]
+
+    assert losses == [pytest.approx(-math.log(1e-9), rel=1e-6), pytest.approx(0.0, abs=1e-8)]
+
+
 def test_calibration_by_hand(two_lists) -> None:
     table = calibration_table({"mining": LEVELS}, two_lists)
     rows = {(row.by, row.at): (row.predicted, row.observed, row.lists) for row in table.itertuples()}

@@ -112,6 +112,20 @@ def test_an_interval_of_users_draws_users(config):
     assert (found.verdict, found.distance) == ("pass", 0.0)
 
 
+@pytest.mark.parametrize(("gain", "verdict"), [(0.25, "pass"), (0.0, "hold"), (-0.25, "refuse")])
+def test_a_gain_that_every_request_shares_is_a_gain_only_above_the_limit(config, gain, verdict):
+    found = paired("superiority", "clicks", np.full(5, gain), 0.0, config, user=EACH[:5], strictly=True)
+    assert (found.verdict, found.distance) == (verdict, gain)
+
+
+def test_as_many_requests_and_users_as_are_needed_are_enough(config):
+    three = replace(config, least_requests=3, least_users=3)
+    gains = np.full(3, 0.5)
+    assert paired("non_inferiority", "clicks", gains, 0.0, three, user=EACH[:3]).verdict == "pass"
+    assert paired("non_inferiority", "clicks", gains[:2], 0.0, three, user=EACH[:2]).verdict == "hold"
+    assert paired("non_inferiority", "clicks", gains, 0.0, three, user=np.array([1, 1, 2])).verdict == "hold"
+
+
 @pytest.mark.parametrize("gain", [5.0, -5.0])
 def test_one_request_decides_nothing(config, gain):
     found = paired("non_inferiority", "clicks", np.array([gain]), -0.1, config, user=EACH[:1])
