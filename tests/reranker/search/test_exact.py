@@ -97,6 +97,22 @@ def test_what_is_no_list_of_the_request_is_refused(make_requests, make_evaluator
         found.rank_of(torch.tensor([wrong]))
 
 
+def test_a_single_candidate_is_a_list_by_itself(make_requests, make_evaluator) -> None:
+    request, evaluator = make_requests(1, n=5, slots=3, real=[1]), make_evaluator(3)
+    found = all_list_values(evaluator, request)
+
+    assert (len(found), found.slots, found.best()[0].tolist()) == (1, 1, [0])
+    assert torch.allclose(found.values, by_whole_passes(evaluator, request, [(0,)]), atol=1e-6)
+
+
+def test_what_leaves_nothing_to_search_is_refused(make_requests, make_evaluator) -> None:
+    request, evaluator = make_requests(1, n=5, slots=3), make_evaluator(3)
+    with pytest.raises(ValueError, match="rows is 0; allowed: 1 or more"):
+        all_list_values(evaluator, request, rows=0)
+    with pytest.raises(ValueError, match="candidates is 0; allowed: 1 or more"):
+        all_list_values(evaluator, replace(request, mask=torch.zeros(1, 5, dtype=torch.bool)))
+
+
 def test_several_requests_are_refused(make_requests, make_evaluator) -> None:
     with pytest.raises(ValueError, match="request is 2; allowed: one request"):
         all_list_values(make_evaluator(), make_requests(2))
