@@ -130,15 +130,26 @@ def in_shell(words: list[str], settings: dict[str, Any]) -> BaseOperator:
     return BashOperator(bash_command=line, cwd=str(PROJECT), env=ENVIRONMENT, append_env=True, **settings)
 
 
+def needed(variable: str) -> str:
+    """Returns the value of an environment variable. Raises: ValueError: If it is not set."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise ValueError(
+            f"{variable} is not set; DEGRE_RUNS_IN={os.environ.get('DEGRE_RUNS_IN', '')} needs it "
+            "(docs/how-to/retrain_daily.md)"
+        )
+    return value
+
+
 def in_docker(words: list[str], settings: dict[str, Any]) -> BaseOperator:
     """Returns the task in a container of the image `DEGRE_IMAGE`, on the project's data folder."""
     from airflow.providers.docker.operators.docker import DockerOperator
     from docker.types import Mount
 
     return DockerOperator(
-        image=os.environ["DEGRE_IMAGE"],
+        image=needed("DEGRE_IMAGE"),
         command=words,
-        environment={**ENVIRONMENT, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]},
+        environment={**ENVIRONMENT, "MLFLOW_TRACKING_URI": needed("MLFLOW_TRACKING_URI")},
         mounts=[Mount("/project/data", str(PROJECT / "data"), type="bind")],
         working_dir="/project",
         mount_tmp_dir=False,
@@ -152,12 +163,12 @@ def in_pod(words: list[str], settings: dict[str, Any]) -> BaseOperator:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from kubernetes.client import models
 
-    claim = models.V1PersistentVolumeClaimVolumeSource(claim_name=os.environ["DEGRE_VOLUME_CLAIM"])
+    claim = models.V1PersistentVolumeClaimVolumeSource(claim_name=needed("DEGRE_VOLUME_CLAIM"))
     return KubernetesPodOperator(
-        image=os.environ["DEGRE_IMAGE"],
+        image=needed("DEGRE_IMAGE"),
         cmds=words[:1],
         arguments=words[1:],
-        env_vars={**ENVIRONMENT, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]},
+        env_vars={**ENVIRONMENT, "MLFLOW_TRACKING_URI": needed("MLFLOW_TRACKING_URI")},
         volumes=[models.V1Volume(name="data", persistent_volume_claim=claim)],
         volume_mounts=[models.V1VolumeMount(name="data", mount_path="/project/data")],
         **settings,

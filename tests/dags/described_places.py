@@ -1,31 +1,9 @@
-"""Run by Airflow's own Python: builds the DAG where its tasks run in containers, and prints them as JSON.
+"""Run by Airflow's own Python: builds the DAG where its tasks run in containers, and prints them as JSON."""
 
-Prints `{"missing": …}` where a package is not installed in Airflow's environment.
-"""
-
-import importlib.util
 import json
 import os
 import sys
 from typing import Any
-
-NEEDED = {
-    "docker": {"airflow.providers.docker": "apache-airflow-providers-docker"},
-    "kubernetes": {"airflow.providers.cncf.kubernetes": "apache-airflow-providers-cncf-kubernetes"},
-}
-
-
-def missing(place: str) -> list[str]:
-    """Returns the packages that a place needs and Airflow's environment lacks."""
-    return [package for module, package in NEEDED[place].items() if not is_there(module)]
-
-
-def is_there(module: str) -> bool:
-    """Returns whether a module can be found, its parents included."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def described(task: Any) -> dict[str, Any]:
@@ -67,9 +45,6 @@ def failure(code: int) -> str:
 
 def place(folder: str, codes: list[int]) -> dict[str, Any]:
     """Returns the tasks that run a command of the project, and what happens after exit codes."""
-    lacking = missing(os.environ["DEGRE_RUNS_IN"])
-    if lacking:
-        return {"missing": lacking}
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(folder)
