@@ -272,6 +272,7 @@ class TestSettings:
             ({"seeds": [1002]}, "judge_seed is 1000; allowed: a number from which four on are none of the"),
             ({"judge_members": 0}, "judge_members is 0; allowed: 1 to 64"),
             ({"arms": {}}, "arms is {}; allowed: one or more"),
+            ({"arms": {"a": None}}, "arm a is None; allowed: settings by section; to leave an arm out, name"),
             ({"run": ["nobody"]}, "name in run is 'nobody'; allowed: default"),
             ({"arms": {"a": {"minning": {}}}}, r"sections of arm a is \['minning'\]; allowed: evaluator, "),
             ({"arms": {"a.b": {}}}, "name of an arm is 'a.b'; allowed: letters"),

@@ -66,7 +66,9 @@ class StudyConfig:
         require(bool(self.arms), "arms", self.arms, "one or more")
         for name in self.run:
             require(name in self.arms, "name in run", name, ", ".join(self.arms))
-        for name, arm in self.kept_arms.items():
+        for name, arm in self.arms.items():
+            allowed = "settings by section; to leave an arm out, name the others in run"
+            require(isinstance(arm, dict), f"arm {name}", arm, allowed)
             allowed = f"letters, digits and underscores, but not {REFERENCE} or {TWIN}"
             require(name.isidentifier() and name not in (REFERENCE, TWIN), "name of an arm", name, allowed)
             unknown = sorted(set(arm) - set(SECTIONS))
