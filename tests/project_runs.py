@@ -1,6 +1,7 @@
 """Runs of this project in throw-away copies of it, each with an MLflow database of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -134,11 +135,23 @@ def artifacts(project: Path, found: Run, folder: str | None = None) -> set[str]:
     return {Path(one.path).name for one in client(project).list_artifacts(found.info.run_id, folder)}
 
 
+FACTS = re.compile(rb'<p class="meta facts">.*?</p>', flags=re.DOTALL)
+"""What a page says of the run that made it: no two runs have the same time."""
+
+
 def written(project: Path) -> dict[str, bytes]:
-    """Returns the files under data/ by path, without pages about the checks and hashes of other files."""
+    """Returns the files under data/ by path, without pages about the checks and hashes of other files.
+
+    Pages come without what they say of their run.
+    """
     files = (path for path in (project / "data").rglob("*") if path.is_file())
     kept = (path for path in files if "data_docs" not in path.parts and path.suffix != ".sha256")
-    return {str(path.relative_to(project)): path.read_bytes() for path in kept}
+    return {
+        str(path.relative_to(project)): FACTS.sub(b"", path.read_bytes())
+        if path.suffix == ".html"
+        else path.read_bytes()
+        for path in kept
+    }
 
 
 def write_movielens(folder: Path, users: int = 40, movies: int = 60, ratings_of_user: int = 30) -> None:

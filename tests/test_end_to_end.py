@@ -87,7 +87,7 @@ def test_a_second_run_gives_the_same_figures_and_weights(finished_run: Path, sec
     differing = {name for name in first if first[name] != second[name] and SHARDS not in name}
     with_seconds = {name for name in differing if name.endswith("_history.parquet") or "checkpoints" in name}
     with_latency = {"gate_facts.json", "gate_decision.json", "gate_report.html", "gate_moves.json"}
-    others = {"registered_model.json", "report.html"}
+    others = {"registered_model.json"}
     assert {Path(name).name for name in differing - with_seconds} <= others | with_latency
 
 
