@@ -179,6 +179,21 @@ def settings(home: Path, project: Path | None = None, port: int = 8080) -> dict[
     return kept | variables
 
 
+def described(script: str, python: Path, home: Path, *arguments: object, **variables: str) -> dict[str, Any]:
+    """Returns what a script beside this file, run by Airflow's Python on the DAG folder, prints as JSON."""
+    done = subprocess.run(
+        [python, Path(__file__).with_name(script), project_runs.SOURCE / "dags", *map(json.dumps, arguments)],
+        env=settings(home) | variables,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 def make_database(home: Path) -> Path:
     """Returns a migrated Airflow database with the pool of the training tasks; making one takes seconds."""
     home.mkdir(parents=True)

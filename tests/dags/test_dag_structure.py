@@ -1,8 +1,6 @@
 """The DAG as a real Airflow reads it."""
 
-import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,7 @@ MOST_SECONDS = 2.0
 
 def read_dag(python: Path, home: Path, **variables: str) -> dict[str, Any]:
     """Returns what Airflow's Python finds in the DAG folder."""
-    done = subprocess.run(
-        [python, Path(__file__).with_name("described_dag.py"), project_runs.SOURCE / "dags"],
-        env=airflow_runs.settings(home) | variables,
-        cwd=home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return airflow_runs.described("described_dag.py", python, home, **variables)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The tasks in containers, as a real Airflow with the providers' own operators builds them."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +22,8 @@ VARIABLES = {
 
 def built(python: Path, home: Path, place: str, **variables: str) -> dict[str, Any]:
     """Returns what Airflow's Python builds for a place."""
-    done = subprocess.run(
-        [
-            python,
-            Path(__file__).with_name("described_places.py"),
-            project_runs.SOURCE / "dags",
-            json.dumps([1, WRONG]),
-        ],
-        env=airflow_runs.settings(home) | variables | {"DEGRE_RUNS_IN": place},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    variables |= {"DEGRE_RUNS_IN": place}
+    return airflow_runs.described("described_places.py", python, home, [1, WRONG], **variables)
 
 
 @pytest.fixture(scope="module", params=list(PLACES))

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
+from degre_pipeline.datasets.one_file import OneFileDataset
 from degre_pipeline.datasets.tensor_files import read_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -14,21 +15,11 @@ if TYPE_CHECKING:
 _CONFIG = "config"
 
 
-class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
+class ModelDataset(OneFileDataset["TrainedWeights"]):
     """Loads and saves `TrainedWeights` as one safetensors file; its configuration is JSON in the header.
 
     A tuple in the configuration comes back as a list, as in any JSON.
     """
-
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Point at a file.
-
-        Args:
-            filepath: The safetensors file.
-            metadata: Ignored here; for Kedro-Viz and other plugins.
-        """
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> "TrainedWeights":
         """Return weights and configuration.
@@ -47,25 +38,9 @@ class ModelDataset(AbstractDataset["TrainedWeights", "TrainedWeights"]):
         """
         write_tensors(self._filepath, data.weights, {_CONFIG: json.dumps(data.config, allow_nan=False)})
 
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix()}
-
-
-class ModelsDataset(AbstractDataset["dict[str, TrainedWeights]", "dict[str, TrainedWeights]"]):
+class ModelsDataset(OneFileDataset["dict[str, TrainedWeights]"]):
     """Loads and saves several `TrainedWeights` by name as one safetensors file, all of them in one step."""
-
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Point at a file.
-
-        Args:
-            filepath: The safetensors file; its tensors are named `model/weight`.
-            metadata: Ignored here; for Kedro-Viz and other plugins.
-        """
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> "dict[str, TrainedWeights]":
         """Return the models by name, in the order in which they were saved.
@@ -89,12 +64,6 @@ class ModelsDataset(AbstractDataset["dict[str, TrainedWeights]", "dict[str, Trai
         }
         configs = {name: model.config for name, model in data.items()}
         write_tensors(self._filepath, weights, {_CONFIG: json.dumps(configs, allow_nan=False)})
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix()}
 
 
 def _stored_config(file: Path) -> dict[str, Any]:

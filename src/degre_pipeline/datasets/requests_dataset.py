@@ -1,11 +1,9 @@
 """Catalog dataset for encoded requests."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
+from degre_pipeline.datasets.one_file import OneFileDataset
 from degre_pipeline.datasets.tensor_files import read_tensors, write_tensors
 from degre_pipeline.reranker.requests import Requests
 
@@ -13,18 +11,8 @@ _ENCODING = "feature_space"
 """Name of the stored tensor that tells which feature space encoded the requests."""
 
 
-class RequestsDataset(AbstractDataset[Requests, Requests]):
+class RequestsDataset(OneFileDataset[Requests]):
     """Loads and saves `Requests` as one safetensors file, with the identity of their feature space."""
-
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Point at a file.
-
-        Args:
-            filepath: The safetensors file.
-            metadata: Ignored here; for Kedro-Viz and other plugins.
-        """
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> Requests:
         """Return the requests. Raises DatasetError if the file is missing, damaged or of something else."""
@@ -40,9 +28,3 @@ class RequestsDataset(AbstractDataset[Requests, Requests]):
         encoding = torch.tensor(list(bytes.fromhex(data.encoding)), dtype=torch.uint8)
         named = {_ENCODING: encoding} if data.encoding else {}
         write_tensors(self._filepath, {**data.to_tensors(), **named})
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix()}

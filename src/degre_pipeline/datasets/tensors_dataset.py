@@ -1,15 +1,14 @@
 """Catalog dataset for a flat dict of tensors."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from kedro.io import AbstractDataset
 
+from degre_pipeline.datasets.one_file import OneFileDataset
 from degre_pipeline.datasets.tensor_files import read_tensors, write_tensors
 
 
-class TensorsDataset(AbstractDataset[dict[str, torch.Tensor], dict[str, torch.Tensor]]):
+class TensorsDataset(OneFileDataset[dict[str, torch.Tensor]]):
     """Loads and saves `dict[str, Tensor]` as one safetensors file.
 
     A save replaces the file in one step, so a run that dies leaves the previous file whole. A load maps
@@ -29,9 +28,8 @@ class TensorsDataset(AbstractDataset[dict[str, torch.Tensor], dict[str, torch.Te
             header: Text stored inside the file, beside the tensors.
             metadata: Ignored here; for Kedro-Viz and other plugins.
         """
-        self._filepath = Path(filepath)
+        super().__init__(filepath, metadata)
         self._header = header
-        self.metadata = metadata
 
     def load(self) -> dict[str, torch.Tensor]:
         """Return the tensors by name. Raises DatasetError if the file is missing or damaged."""
@@ -40,9 +38,3 @@ class TensorsDataset(AbstractDataset[dict[str, torch.Tensor], dict[str, torch.Te
     def save(self, data: dict[str, torch.Tensor]) -> None:
         """Write the tensors. Raises DatasetError if a value is not a tensor."""
         write_tensors(self._filepath, data, self._header)
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix()}

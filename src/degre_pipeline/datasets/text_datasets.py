@@ -2,29 +2,17 @@
 
 import json
 from abc import abstractmethod
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
+from degre_pipeline.datasets.one_file import Content, OneFileDataset
 from degre_pipeline.datasets.seals import check_seal, sealed_path
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 
-Content = TypeVar("Content")
 
-
-class _TextFile(AbstractDataset[Content, Content], Generic[Content]):
+class _TextFile(OneFileDataset[Content], Generic[Content]):
     """Loads and saves what is one text file on the disk."""
-
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Point at a file.
-
-        Args:
-            filepath: The file.
-            metadata: Ignored here; for Kedro-Viz and other plugins.
-        """
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> Content:
         """Return what the file holds. Raises: DatasetError if it is missing, or is not what was written."""
@@ -49,12 +37,6 @@ class _TextFile(AbstractDataset[Content, Content], Generic[Content]):
     @staticmethod
     @abstractmethod
     def _format(data: Content) -> str: ...
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix()}
 
 
 class JSONDataset(_TextFile[Any]):

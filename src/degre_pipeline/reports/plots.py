@@ -74,7 +74,12 @@ def image_address(figure: Figure) -> str:
     """Returns the figure as a `data:` address; call it within `drawing`, whose style it needs."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return svg_address(file.getvalue())
+
+
+def svg_address(svg: bytes) -> str:
+    """Returns a drawing as a `data:` address."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
 
 
 def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 0) -> None:

@@ -1,6 +1,5 @@
 """The truth study: its tables, its picture and its page."""
 
-import base64
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 from degre_pipeline.judging.study.study_rows import ALL
 from degre_pipeline.reports.page import render
+from degre_pipeline.reports.plots import svg_address
 from degre_pipeline.run_facts import RunFacts
 
 JUDGES = ("truth", "external", "second", "paper_like", "second_paper_like", "bidirectional", "mining")
@@ -43,16 +43,15 @@ def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_study(rows: Rows, agreement: pd.DataFrame, facts: RunFacts) -> str:
-    """Returns the page of a study."""
-    picture = base64.b64encode(draw(rows, agreement).encode()).decode("ascii")
+def render_study(rows: Rows, agreement: pd.DataFrame, picture: str, facts: RunFacts) -> str:
+    """Returns the page of a study, with the picture that `draw` made."""
     content = {
         "data": rows[0]["data"],
         "tables": {
             title: None if table is None else {"columns": list(table), "rows": table.to_numpy().tolist()}
             for title, table in tables(rows, agreement).items()
         },
-        "plot": f"data:image/svg+xml;base64,{picture}",
+        "plot": svg_address(picture.encode()),
     }
     return render("truth_study_page.html.j2", facts, content)
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from degre_pipeline.reranker.schema import ROLES, SPLITS
-
-TENSORS = (
-    *("request_id", "split", "role", "static", "candidates", "mask"),
-    *("scores", "exposed", "exposed_mask", "clicks"),
-)
 
 
 @dataclass(frozen=True)
@@ -122,6 +117,10 @@ class Requests:
         if len(set(lengths.values())) != 1:
             raise ValueError(f"request tensors differ in length: {lengths}; all must be equal")
         return cls(**{name: tensors[name] for name in TENSORS}, encoding=encoding)
+
+
+TENSORS = tuple(field.name for field in fields(Requests) if field.name != "encoding")
+"""Names of the tensors of `Requests`."""
 
 
 def gather_candidates(per_candidate: Tensor, sequences: Tensor) -> Tensor:

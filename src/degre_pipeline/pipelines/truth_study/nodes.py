@@ -173,7 +173,8 @@ def describe_study(
     from degre_pipeline.reports.truth_study_page import as_markdown, draw, render_study
 
     found = rows, judge_agreement_by_size
-    return as_markdown(*found), draw(*found), render_study(*found, run_facts)
+    picture = draw(*found)
+    return as_markdown(*found), picture, render_study(*found, picture, run_facts)
 
 
 def _asked(encoded: Requests, config: EvaluationConfig) -> Requests:
