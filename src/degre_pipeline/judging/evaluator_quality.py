@@ -31,8 +31,8 @@ def predicted_levels(evaluator: Evaluator, requests: Requests, batch_size: int) 
 def true_levels(truth: ClickTruth, requests: Requests) -> Probabilities:
     """Returns the true P(V >= k) after every slot of the exposed lists, [b, t, k]."""
     sequences = requests.shown.numpy()[:, None]
-    clicked = truth.select(requests.request_id.tolist()).click_probabilities(sequences)[:, 0]
-    levels: Probabilities = cumulative_click_probabilities(clicked)
+    behaviour = truth.select(requests.request_id.tolist()).behaviour(sequences)
+    levels: Probabilities = cumulative_click_probabilities(behaviour)[:, 0]
     return levels
 
 

@@ -78,9 +78,9 @@ def draw_outcomes(
     Raises: ValueError: As `ClickTruth.click_probabilities` does.
     """
     rng = np.random.default_rng((seed, _OUTCOME_STREAM))
-    luck, purse = rng.random(shown.shape), rng.random(shown.shape)
+    luck, purse, stay = (rng.random(shown.shape) for _ in range(3))
     placed = np.maximum(shown, 0)
-    clicks = luck < truth.click_probabilities(shown[:, None])[:, 0]
+    clicks = truth.clicks(shown, luck, stay)
     orders = clicks & (purse < purchase_probabilities(shop, user, item, placed))
     price = shop.item_price[np.take_along_axis(item, placed, axis=1)]
     return Outcomes(clicks.astype(np.int64), orders.astype(np.int64), np.where(orders, price, 0.0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from degre_pipeline.simulation.click_world import FloatArray, IntArray
+from degre_pipeline.simulation.click_world import WORLDS, FloatArray, IntArray, World
 
 AGE_BANDS = ("18-24", "25-34", "35-49", "50+")
 ACTIVITY_BANDS = ("rare", "regular", "frequent")
@@ -42,9 +42,15 @@ class ShopConfig:
         segment_taste: Standard deviation of a segment's logit for a category.
         personal_taste: Standard deviation of a user's own deviation from the segment.
         item_quality: Standard deviation of an item's logit for everybody.
-        satiation: Logit lost per earlier item of the same category.
-        complement_bonus: Logit gained when an item of the complementary category stands before.
+        world: What a click depends on: in the `shop` on what stands before, in a `page` world on all other
+            items of the list, in a `leaving` world as in the shop, but users look at the next slot only if
+            the last item made them stay.
+        satiation: Logit lost per item of the same category that stands before; in a `page` world per other.
+        complement_bonus: Logit gained when an item of the complementary category stands before; in a `page`
+            world anywhere.
         slot_penalty: Logit lost per slot down the list.
+        patience: Of a `leaving` world: logit of going on after an item whose click logit is 0.
+        interest: Of a `leaving` world: what an item's click logit adds to that.
         retrieval_focus: How closely retrieval follows taste; 0 draws candidates at random.
         ranking_noise: Standard deviation of the ranking score around the stand-alone logit.
         logging_noise: Scale of the Gumbel noise added to the score when choosing what to show.
@@ -74,9 +80,12 @@ class ShopConfig:
     segment_taste: float = 0.7
     personal_taste: float = 0.25
     item_quality: float = 0.75
+    world: World = "shop"
     satiation: float = 1.0
     complement_bonus: float = 0.8
     slot_penalty: float = 0.1
+    patience: float = 2.5
+    interest: float = 0.5
     retrieval_focus: float = 1.5
     ranking_noise: float = 0.55
     logging_noise: float = 0.5
@@ -91,6 +100,8 @@ class ShopConfig:
 
     def __post_init__(self) -> None:
         """Check every setting."""
+        if self.world not in WORLDS:
+            raise ValueError(f"ShopConfig.world is {self.world!r}; allowed are {', '.join(WORLDS)}")
         for name, (low, high) in _allowed(self).items():
             value = getattr(self, name)
             whole = isinstance(getattr(type(self), name), int)
@@ -100,6 +111,8 @@ class ShopConfig:
                 raise ValueError(
                     f"ShopConfig.{name} is {value!r}; allowed are {kind} from {low:.7g} to {high:.7g}"
                 )
+        if self.one_choice and self.world != "shop":
+            raise ValueError(f"ShopConfig.world is {self.world!r}; allowed is shop with one_choice")
         if self.one_choice and self.complement_bonus:
             raise ValueError(
                 f"ShopConfig.complement_bonus is {self.complement_bonus!r}; allowed is 0 with one_choice: "
@@ -110,13 +123,14 @@ class ShopConfig:
 def _allowed(config: ShopConfig) -> dict[str, tuple[float, float]]:
     """Lowest and highest value allowed of every setting."""
     unbounded = float("inf")
-    numbers = {field.name: (0.0, unbounded) for field in fields(config)}
+    numbers = {field.name: (0.0, unbounded) for field in fields(config) if field.name != "world"}
     sizes = ("users", "categories", "segments", "brands", "days", "list_length", "taste_period")
     return (
         numbers
         | dict.fromkeys(sizes, (1.0, unbounded))
         | {
             "base_logit": (-20.0, 20.0),
+            "patience": (-20.0, 20.0),
             "requests_per_day": (1, 1_000_000),
             "items": (config.candidates, unbounded),
             "candidates": (config.list_length, 20),

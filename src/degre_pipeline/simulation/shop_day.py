@@ -127,8 +127,10 @@ def _answers(
 
 def _liked(truth: ClickTruth, exposed: IntArray, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Returns which shown items are clicked, [r, t], each for itself."""
-    clicked: NDArray[np.bool_] = rng.random(exposed.shape) < truth.click_probabilities(exposed[:, None])[:, 0]
-    return clicked
+    luck = rng.random(exposed.shape)
+    # Only users who may leave draw a second time, so that the days of other worlds stay what they are.
+    stay = rng.random(exposed.shape) if truth.world == "leaving" else np.zeros(exposed.shape)
+    return truth.clicks(exposed, luck, stay)
 
 
 def _chosen(truth: ClickTruth, exposed: IntArray, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -177,6 +179,9 @@ def click_truth(shop: Shop, day: int, logits: FloatArray, items: IntArray) -> Cl
         satiation=shop.config.satiation,
         complement_bonus=shop.config.complement_bonus,
         slot_penalty=shop.config.slot_penalty,
+        world=shop.config.world,
+        patience=shop.config.patience,
+        interest=shop.config.interest,
     )
 
 

@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from reencoding import beam_search_by_reencoding
@@ -13,6 +14,7 @@ from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.valuation import list_prefix_values
 from degre_pipeline.reranker.training.objectives import evaluator_loss
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
+from degre_pipeline.simulation.click_world import Behaviour
 
 
 @pytest.fixture(params=["slot_clicks", "appeal"])
@@ -68,13 +70,17 @@ def test_the_exact_search_and_the_stored_steps_value_lists_as_encoding_them_does
     assert torch.allclose(steps.gather(-1, lists[:, :3, :, None])[..., 0], expected)
 
 
+def true_levels(clicked: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(cumulative_click_probabilities(Behaviour(clicked, np.ones_like(clicked))))
+
+
 def test_levels_are_those_of_independent_clicks(evaluator, make_requests) -> None:
     requests = make_requests(3)
     items = gather_candidates(requests.candidates, requests.exposed)
     levels = evaluator.levels(requests.static, items)
     clicks = evaluator(requests.static, items)[..., 0].sigmoid().detach()
 
-    assert torch.allclose(levels, torch.from_numpy(cumulative_click_probabilities(clicks.numpy())))
+    assert torch.allclose(levels, true_levels(clicks.numpy()))
     assert torch.allclose(levels.sum(-1), clicks.cumsum(-1))
     assert clicks_reach(torch.tensor([0.5, 0.2]), 2).flatten().tolist() == pytest.approx([0.5, 0, 0.6, 0.1])
 
