@@ -104,7 +104,7 @@ def _follow(appeal: Appeal, levels: list[Level], choices: list[IntArray]) -> Int
     """Follows each request's choices from the empty set."""
     requests = np.arange(len(appeal.logits))
     sequences = np.full((len(requests), len(levels)), -1, dtype=np.int64)
-    current = np.zeros(len(requests), dtype=np.int64)
+    current: IntArray = np.zeros(len(requests), dtype=np.int64)
     lengths = np.minimum(len(levels), np.isfinite(appeal.logits).sum(axis=1))
     for slot, (level, choice) in enumerate(zip(levels, choices, strict=True)):
         option = choice[requests, current]
