@@ -27,15 +27,16 @@ from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.lookahead_mining import mine
+from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.metrics import bootstrap
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import restore_evaluator
-from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import parse_fields
 from degre_pipeline.reranker.search.mining_config import MiningConfig, SearchStrategy
 from degre_pipeline.reranker.support import ranking_order
-from degre_pipeline.reranker.training.objectives import exposed_list_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
@@ -175,17 +176,14 @@ def _utility(truth: ClickTruth, lists: Tensor) -> Any:
 
 @torch.no_grad()
 def _loss(evaluator: Evaluator, test: Requests) -> float:
-    parts = [
-        exposed_list_loss(evaluator.members[0](b.static, gather_candidates(b.candidates, b.exposed)), b)
-        * len(b)
-        for b in test.batches(1000)
-    ]
+    measure = EvaluatorLoss(evaluator.members[0])
+    parts = [measure(evaluator.members[0], batch) * len(batch) for batch in test.batches(1000)]
     return float(sum(parts)) / len(test)
 
 
 def _loss_of_truth(truth: ClickTruth, test: Requests) -> float:
     clicked = truth.select(test.request_id.tolist()).click_probabilities(test.exposed.numpy()[:, None])[:, 0]
-    return float(exposed_list_loss(torch.from_numpy(clicked).logit()[..., None], test))
+    return float(slot_click_loss(torch.from_numpy(clicked).logit(), test.clicks, test.exposed_mask))
 
 
 def draw(rows: list[Row], path: Path = PICTURE) -> None:

@@ -4,16 +4,15 @@ import torch
 from degre_pipeline.reranker.calibration import calibrate
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
-from degre_pipeline.reranker.training.objectives import exposed_list_loss
 
 
 @torch.no_grad()
 def loss(evaluator: LookaheadEvaluator, requests: Requests) -> float:
     logits = evaluator(requests.static, gather_candidates(requests.candidates, requests.exposed))
-    return float(exposed_list_loss(logits, requests))
+    return float(evaluator.list_loss(logits, requests.clicks, requests.exposed_mask))
 
 
-@pytest.mark.parametrize("head", ["cumulative", "monotone", "slot_clicks"])
+@pytest.mark.parametrize("head", ["cumulative", "monotone", "slot_clicks", "hindsight", "survival"])
 def test_no_other_stretch_or_shift_has_a_lower_loss(make_requests, make_evaluator, head) -> None:
     requests, evaluator = make_requests(60), make_evaluator(head=head)
     before = loss(evaluator, requests)

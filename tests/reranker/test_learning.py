@@ -16,7 +16,7 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.search.beam import beam_search
 from degre_pipeline.reranker.training.loop import fit
-from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss, evaluator_loss
+from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss, EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 TRAINING = TrainingConfig(epochs=8, batch_size=64, learning_rate=5e-3, patience=8, device="cpu")
@@ -44,7 +44,7 @@ def constant_loss(training: Requests, validation: Requests) -> float:
 def best_loss(training: Requests, validation: Requests, sizes: tuple[FieldSize, ...]) -> float:
     torch.manual_seed(0)
     evaluator = build_evaluator(sizes, training.list_length, EvaluatorConfig(**SHAPE))
-    history = fit(evaluator, evaluator_loss, training, validation, TRAINING, label="evaluator")
+    history = fit(evaluator, EvaluatorLoss(evaluator), training, validation, TRAINING, label="evaluator")
     return min(row["validation_loss"] for row in history)
 
 

@@ -4,7 +4,6 @@ import torch
 
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
-from degre_pipeline.reranker.training.objectives import exposed_list_loss
 
 ROUNDS = 50
 
@@ -36,7 +35,7 @@ def calibrate(evaluator: LookaheadEvaluator, requests: Requests, batch_size: int
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        found = exposed_list_loss(logits * scale + shift, held_out)
+        found = evaluator.list_loss(logits * scale + shift, held_out.clicks, held_out.exposed_mask)
         found.backward()
         return found
 

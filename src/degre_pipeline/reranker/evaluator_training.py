@@ -20,7 +20,7 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training.epoch_records import EpochRecords
 from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
-from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints, History, identity_of
 
@@ -61,7 +61,8 @@ def train_evaluator(
     settings = {"model": asdict(config), "feature_space": encoding}
     if usable(start, sizes, list_length, config, name=name):
         for index, member in enumerate(members):
-            continue_from(member, member_weights(start, index), sizes_of(start), sizes)
+            was = sizes_of(start)
+            continue_from(member, member_weights(start, index), was, sizes, additive=config.additive)
         settings["start"] = fingerprint(start.weights)
         training = training.warm()
     if records:
@@ -70,7 +71,7 @@ def train_evaluator(
     together = MembersInOnePass(members) if len(members) > 1 else None
     history = fit(
         together or members[0],
-        evaluator_loss,
+        EvaluatorLoss(members[0]),
         learn,
         check,
         training,

@@ -46,6 +46,49 @@ def slot_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
     return ((terms * mask).sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
 
 
+def hindsight_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy of the click of every filled slot, as seen from it and from every one below.
+
+    Args:
+        logits: O[b, t, s], of a click at slot s given the list up to slot t; those with s > t are not read.
+        clicks: 1 for a clicked slot, [b, t].
+        mask: True for real slots, [b, t]; a list without any is left out of the mean.
+    Returns: Mean over lists of the mean over their pairs of slots s <= t, in nats.
+    """
+    slots = clicks.shape[1]
+    target = clicks.to(logits.dtype)[:, None, :].expand(-1, slots, -1)
+    terms = functional.binary_cross_entropy_with_logits(logits[..., :slots], target, reduction="none")
+    seen = torch.ones(slots, slots, dtype=torch.bool, device=logits.device).tril() & mask[:, :, None]
+    pairs = seen.sum((1, 2))
+    return ((terms * seen).sum((1, 2)) / pairs.clamp(min=1)).sum() / (pairs > 0).sum().clamp(min=1)
+
+
+def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+    """Surprise of the clicks of a list whose users may leave it after any slot, unobserved.
+
+    Backwards, the chance of what happened from slot t on, given that it is looked at, is the chance of its
+    click or of none, times: going on and what happened from t + 1 on, plus leaving where no click follows.
+
+    Args:
+        logits: [b, t, 2]: of a click at slot t by who looks at it, and of looking at the next slot, too.
+        clicks: 1 for a clicked slot, [b, t].
+        mask: True for real slots, all at the front, [b, t]; a list without any is left out of the mean.
+    Returns: Mean over lists of -log P(clicks) over the number of their slots, in nats.
+    """
+    clicked, goes_on = logits.unbind(-1)
+    happened = torch.where(clicks > 0, functional.logsigmoid(clicked), functional.logsigmoid(-clicked))
+    stays, leaves = functional.logsigmoid(goes_on), functional.logsigmoid(-goes_on)
+    clicks_follow = (clicks * mask).flip(1).cumsum(1).flip(1) - clicks * mask > 0
+    rest = torch.zeros_like(clicked[:, 0])
+    for slot in reversed(range(clicks.shape[1])):
+        later = stays[:, slot] + rest
+        later = torch.where(clicks_follow[:, slot], later, torch.logaddexp(leaves[:, slot], later))
+        filled_next = mask[:, slot + 1] if slot + 1 < clicks.shape[1] else torch.zeros_like(mask[:, 0])
+        rest = torch.where(mask[:, slot], happened[:, slot] + torch.where(filled_next, later, 0.0), 0.0)
+    real = mask.sum(1)
+    return -(rest / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+
+
 def hybrid_distillation_loss(
     log_probabilities: Tensor,
     hard_labels: Tensor,

@@ -1,5 +1,6 @@
 """A model goes on from an earlier one: what that one knew it still knows, what is new is its own."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,28 @@ LENGTH = 4
 
 def grown(sizes: tuple[FieldSize, ...]) -> tuple[FieldSize, ...]:
     return tuple(replace(size, indices=size.indices + 3 + place) for place, size in enumerate(sizes))
+
+
+@pytest.mark.parametrize("additive", [(), ("segment", "category")])
+def test_offsets_of_known_values_are_those_of_the_earlier_model(sizes, make_requests, additive) -> None:
+    config = replace(CONFIG, head="slot_clicks", additive=additive)
+    earlier = build_evaluator(sizes, LENGTH, config).eval()
+    later = build_evaluator(grown(sizes), LENGTH, config).eval()
+    for model in (earlier, later):
+        for name, weight in model.named_parameters():
+            if name.startswith("offsets."):
+                torch.nn.init.normal_(weight)
+    stored = store(earlier, sizes, LENGTH, config)
+    stored = replace(stored, config=json.loads(json.dumps(stored.config)))
+    assert usable(stored, grown(sizes), LENGTH, config, name="the evaluator")
+
+    continue_from(later, stored.weights, sizes, grown(sizes), additive=additive)
+
+    requests = make_requests(5)
+    lists = requests.shown[:, None]
+    assert torch.allclose(
+        list_values(later, requests, lists), list_values(earlier, requests, lists), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("head", ["cumulative", "slot_clicks"])

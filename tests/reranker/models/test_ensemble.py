@@ -16,7 +16,7 @@ from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.loop import fit
-from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 CONFIG = EvaluatorConfig(layers=1, members=2)
@@ -84,7 +84,7 @@ class TestTraining:
         settings = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.01, gradient_clip=0.2, device="cpu")
         fit(
             together,
-            evaluator_loss,
+            EvaluatorLoss(members[0]),
             requests,
             requests,
             settings,
@@ -93,7 +93,7 @@ class TestTraining:
         )
         separate = together.separate()
         for member, found in zip(members, separate, strict=True):
-            fit(member, evaluator_loss, requests, requests, settings, label="alone")
+            fit(member, EvaluatorLoss(member), requests, requests, settings, label="alone")
             for name, weight in member.state_dict().items():
                 assert torch.allclose(found.state_dict()[name], weight, atol=1e-6), name
 
@@ -119,7 +119,9 @@ class TestTraining:
             for member in members
         ]
 
-        assert torch.allclose(evaluator_loss(MembersInOnePass(members), requests), torch.stack(alone).mean())
+        assert torch.allclose(
+            EvaluatorLoss(members[0])(MembersInOnePass(members), requests), torch.stack(alone).mean()
+        )
 
 
 class TestStored:

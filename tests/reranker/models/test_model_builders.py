@@ -80,6 +80,18 @@ def test_a_warm_start_copies_the_embeddings_and_nothing_else(sizes) -> None:
     assert all(torch.equal(after[name], evaluator.weights[name]) for name in copied)
 
 
+def test_a_warm_start_keeps_the_generators_own_of_fields_that_the_evaluator_adds(sizes) -> None:
+    config = replace(EVALUATOR, head="slot_clicks", additive=("segment", "category"))
+    evaluator = store(build_evaluator(sizes, 4, config), sizes, 4, config)
+    generator = build_generator(sizes, 4, GENERATOR)
+    before = generator.state_dict()["features.candidate.table.weight"].clone()
+    start_from_evaluator(generator, evaluator)
+    after = generator.state_dict()["features.candidate.table.weight"]
+
+    assert torch.equal(after[:6], before[:6])
+    assert torch.equal(after[6:], evaluator.weights["features.candidate.table.weight"])
+
+
 @pytest.mark.parametrize("change", ["width", "fields", "no static fields"])
 def test_a_warm_start_from_other_fields_or_widths_is_refused(sizes, change: str) -> None:
     evaluator = {

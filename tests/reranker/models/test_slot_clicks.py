@@ -12,7 +12,7 @@ from degre_pipeline.reranker.requests import gather_candidates
 from degre_pipeline.reranker.search.beam import beam_search, extension_values
 from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.valuation import list_prefix_values
-from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 from degre_pipeline.simulation.click_world import Behaviour
 
@@ -100,6 +100,6 @@ def test_loss_by_hand_leaves_empty_slots_out() -> None:
 def test_members_in_one_pass_lose_the_mean_of_what_each_loses(make_evaluator, make_requests, head) -> None:
     requests = make_requests(6)
     members = [make_evaluator(head=head, seed=seed, dropout=0.0) for seed in range(2)]
-    alone = torch.stack([evaluator_loss(member, requests) for member in members])
+    alone = torch.stack([EvaluatorLoss(member)(member, requests) for member in members])
 
-    assert torch.allclose(evaluator_loss(MembersInOnePass(members), requests), alone.mean())
+    assert torch.allclose(EvaluatorLoss(members[0])(MembersInOnePass(members), requests), alone.mean())

@@ -16,7 +16,7 @@ from degre_pipeline.reranker.training.loop import (
     fit,
     mean_loss,
 )
-from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 Loss = Callable[[nn.Module, "Numbers"], Tensor]
@@ -65,7 +65,7 @@ def trained_weights(make_requests, make_evaluator, seed: int, **changes: object)
     evaluator = make_evaluator(id_dropout=0.1).float()
     fit(
         evaluator,
-        evaluator_loss,
+        EvaluatorLoss(evaluator),
         make_requests(24),
         make_requests(8, seed=1),
         settings(epochs=3, batch_size=8, learning_rate=1e-2, seed=seed, **changes),
@@ -92,7 +92,7 @@ class TestReproducibility:
             config = settings(epochs=2, batch_size=8)
             fit(
                 evaluator,
-                evaluator_loss,
+                EvaluatorLoss(evaluator),
                 make_requests(8),
                 make_requests(4),
                 config,
@@ -181,7 +181,7 @@ class TestAccumulation:
             def loss_of(model: nn.Module, requests, sizes=sizes) -> Tensor:
                 if model.training:
                     sizes.append(len(requests))
-                return evaluator_loss(model, requests)
+                return EvaluatorLoss(model)(model, requests)
 
             config = settings(epochs=4, batch_size=8, accumulate=accumulate, learning_rate=1e-2)
             data = make_requests(24), make_requests(8, seed=1)
@@ -312,7 +312,12 @@ class TestDevices:
         evaluator = make_evaluator().float()
         config = settings(epochs=3, batch_size=8, learning_rate=1e-2, device="cuda", compile="off")
         history = fit(
-            evaluator, evaluator_loss, make_requests(24), make_requests(8), config, label="evaluator"
+            evaluator,
+            EvaluatorLoss(evaluator),
+            make_requests(24),
+            make_requests(8),
+            config,
+            label="evaluator",
         )
 
         assert next(evaluator.parameters()).is_cuda

@@ -5,7 +5,7 @@ from degre_pipeline.reranker.labels import sequence_weights, soft_labels
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.mined_requests import MinedRequests, exposed_as_mined
 from degre_pipeline.reranker.search.beam import beam_search
-from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss, evaluator_loss
+from degre_pipeline.reranker.training.objectives import DistillationConfig, DistillationLoss, EvaluatorLoss
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_the_evaluator_learns_from_the_exposed_items_in_their_order(make_request
     )
     expected = cumulative_regression_loss(evaluator(requests.static, shown), counts, requests.exposed_mask)
 
-    assert torch.equal(evaluator_loss(evaluator, requests), expected)
+    assert torch.equal(EvaluatorLoss(evaluator)(evaluator, requests), expected)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.training.epoch_records import EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.training.loop import fit
-from degre_pipeline.reranker.training.objectives import evaluator_loss
+from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import State, identity_of
 
@@ -76,7 +76,7 @@ class Training:
             self.calls += 1
             if self.calls == killed_at:
                 raise Killed
-            return evaluator_loss(model, requests)
+            return EvaluatorLoss(model)(model, requests)
 
         model = self.make_evaluator(dropout=0.2, id_dropout=0.2).float()
         history = fit(

@@ -1,6 +1,6 @@
 """Turns models into storable weights and back; what is stored says all that is needed to rebuild it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from torch import nn
@@ -9,8 +9,11 @@ from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.appeal import AppealEvaluator, AssumedExamination
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
+from degre_pipeline.reranker.models.hindsight import HindsightEvaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.offsets import ValueOffsets
 from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
+from degre_pipeline.reranker.models.survival import SurvivalEvaluator
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
 from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
 
@@ -27,15 +30,19 @@ def build_evaluator(
     require(config.head != "by_support", "head", config.head, "what `support.with_head` chooses")
     if config.head == "appeal":
         return _build_appeal(sizes, list_length, config)
-    by_slot = config.head == "slot_clicks"
-    columns = 1 if by_slot else list_length
-    features = build_feature_layer(sizes, config)
+    kind = _KINDS.get(config.head, LookaheadEvaluator)
+    columns = _COLUMNS.get(config.head, list_length)
+    offsets = None
+    if config.additive:
+        check_additive(sizes, config)
+        offsets = ValueOffsets(sizes, config.additive, config.additive_factors)
+    features = build_feature_layer(sizes, config, left_out=config.additive)
     layers = [
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
         for _ in range(config.layers)
     ]
     head = _head(config.width, columns)
-    return (SlotClickEvaluator if by_slot else LookaheadEvaluator)(
+    return kind(
         features,
         SlotEmbedding(list_length, config.position_dim, config.width),
         layers,
@@ -43,13 +50,30 @@ def build_evaluator(
         list_length=list_length,
         columns=columns,
         monotone=config.head == "monotone",
+        offsets=offsets,
     )
+
+
+def check_additive(sizes: Sequence[FieldSize], config: EvaluatorConfig) -> None:
+    """Raises ValueError if a field of the additive path is not one of the categorical fields."""
+    known = [size.name for size in sizes if size.kind == "categorical"]
+    for name in config.additive:
+        require(name in known, "additive", name, f"categorical fields: {', '.join(known)}")
+
+
+_KINDS: Mapping[str, type[LookaheadEvaluator]] = {
+    "slot_clicks": SlotClickEvaluator,
+    "hindsight": HindsightEvaluator,
+    "survival": SurvivalEvaluator,
+}
+_COLUMNS = {"slot_clicks": 1, "survival": 2}
+"""Columns of a head's logits where they are not the slots of a list."""
 
 
 def _build_appeal(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> AppealEvaluator:
     column, indices = _ranking_score(sizes)
     return AppealEvaluator(
-        build_feature_layer(sizes, config),
+        build_feature_layer(sizes, config, left_out=config.additive),
         AssumedExamination(list_length, config.examination_decay),
         _head(config.width, 1),
         list_length=list_length,

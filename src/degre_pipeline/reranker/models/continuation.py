@@ -1,22 +1,27 @@
 """Lets a model start from the weights of an earlier one whose vocabularies were smaller."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
-from degre_pipeline.reranker.models.stored_models import TrainedWeights, sizes_of
+from degre_pipeline.reranker.models.stored_models import (
+    EMBEDDINGS,
+    TrainedWeights,
+    embedding_rows,
+    sizes_of,
+)
 from degre_pipeline.reranker.schema import FieldSize
 
 logger = logging.getLogger(__name__)
 
 MAY_DIFFER = ("dropout", "id_dropout", "beam_size")
 """Settings of a model that its weights do not depend on."""
-TABLES = {"features.static.table.weight": False, "features.candidate.table.weight": True}
-"""Where the embeddings of the fields lie, and whether of those of the candidates."""
+OFFSETS = "offsets."
+"""Begins the names of the tables of an evaluator's offsets, each of one field."""
 
 
 def usable(
@@ -49,8 +54,10 @@ def _difference(
     config: EvaluatorConfig | GeneratorConfig,
 ) -> str:
     """Returns what differs, in words; empty where nothing does that matters."""
-    before = {name: value for name, value in earlier.config["settings"].items() if name not in MAY_DIFFER}
-    now = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
+    before, now = (
+        {name: value for name, value in asdict(one).items() if name not in MAY_DIFFER}
+        for one in (type(config)(**earlier.config["settings"]), config)
+    )
     if before != now:
         changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         return "; ".join(f"{name} is {now.get(name)!r}, was {before.get(name)!r}" for name in changed)
@@ -64,7 +71,12 @@ def _difference(
 
 
 def continue_from(
-    model: nn.Module, learned: Mapping[str, Tensor], was: Sequence[FieldSize], sizes: Sequence[FieldSize]
+    model: nn.Module,
+    learned: Mapping[str, Tensor],
+    was: Sequence[FieldSize],
+    sizes: Sequence[FieldSize],
+    *,
+    additive: Collection[str] = (),
 ) -> None:
     """Copies earlier weights into a model, in place; embeddings of values that are new keep their own.
 
@@ -73,11 +85,16 @@ def continue_from(
         learned: Weights of the earlier model, or of one member of it.
         was: Sizes of its fields, which were the same and no larger; see `usable`.
         sizes: Sizes of the fields now.
+        additive: Fields that an evaluator's network does not read; see `EvaluatorConfig`.
     """
     own = model.state_dict()
-    for table, per_candidate in TABLES.items():
+    learned = {
+        **learned,
+        **{name: _longer(learned[name], own[name]) for name in own if name.startswith(OFFSETS)},
+    }
+    for table, per_candidate in EMBEDDINGS.items():
         if table in own:
-            old, new = (_rows(some, per_candidate) for some in (was, sizes))
+            old, new = (embedding_rows(some, per_candidate, additive) for some in (was, sizes))
             learned = {**learned, table: _grown(learned[table], own[table], old, new)}
     model.load_state_dict(dict(learned))
 
@@ -85,11 +102,12 @@ def continue_from(
 def _grown(learned: Tensor, fresh: Tensor, was: Sequence[int], now: Sequence[int]) -> Tensor:
     """Returns a table's rows, field by field: the learned ones, then the fresh ones of new values."""
     parts = zip(learned.split(list(was)), fresh.split(list(now)), strict=True)
-    return torch.cat([torch.cat([old, new[len(old) :]]) for old, new in parts])
+    return torch.cat([_longer(old, new) for old, new in parts])
 
 
-def _rows(sizes: Sequence[FieldSize], per_candidate: bool) -> list[int]:
-    return [size.indices for size in sizes if size.per_candidate == per_candidate]
+def _longer(learned: Tensor, fresh: Tensor) -> Tensor:
+    """Returns the learned rows, then the fresh ones beyond them."""
+    return torch.cat([learned, fresh[len(learned) :]])
 
 
 def _kind(size: FieldSize) -> tuple[object, ...]:

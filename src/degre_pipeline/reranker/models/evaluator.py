@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.models.feature_layer import FeatureLayer
+from degre_pipeline.reranker.models.offsets import ValueOffsets, beside
 from degre_pipeline.reranker.models.transformer import TransformerLayer
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -78,8 +80,10 @@ class LookaheadEvaluator(Evaluator):
         list_length: int,
         columns: int,
         monotone: bool = False,
+        offsets: ValueOffsets | None = None,
     ) -> None:
         super().__init__()
+        self.offsets = offsets
         self.features, self.slots, self.head = features, slots, head
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(features.project.out_features)
@@ -98,6 +102,16 @@ class LookaheadEvaluator(Evaluator):
         """
         return self.logits_of(self.project(static, items))
 
+    def list_loss(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns the loss of exposed lists, in nats: what this kind of evaluator learns from.
+
+        Args:
+            logits: Of the lists, as `forward` returns them.
+            clicks: 1 for a clicked slot, [b, t].
+            mask: True for filled slots, [b, t].
+        """
+        return cumulative_regression_loss(logits, clicks.cumsum(1), mask)
+
     @property
     def members(self) -> list[LookaheadEvaluator]:
         """Itself alone."""
@@ -108,9 +122,9 @@ class LookaheadEvaluator(Evaluator):
         return self(static, items).sigmoid()  # type: ignore[no-any-return]
 
     def project(self, static: Tensor, candidates: Tensor) -> Tensor:
-        """Returns one vector for each candidate, [b, n, w], without its slot."""
+        """Returns one vector for each candidate, [b, n, w], without its slot; its offset, if any, is last."""
         vectors: Tensor = self.features(static, candidates)[0]
-        return vectors
+        return vectors if self.offsets is None else torch.cat([vectors, self.offsets(static, candidates)], -1)
 
     def logits_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
         """Returns the logits O, [b, t, L], of lists given as item vectors in order, [b, t, w].
@@ -118,10 +132,11 @@ class LookaheadEvaluator(Evaluator):
         With the keys and values of encoded prefixes, `past`, the vectors continue those.
         """
         start = past[0][0].shape[1] if past else 0
-        x = vectors + self.slots()[start : start + vectors.shape[1]]
+        x, offsets = self._without_offsets(vectors)
+        x = x + self.slots()[start : start + vectors.shape[1]]
         for index, layer in enumerate(self.layers):
             x = layer(x, causal=True, past=past[index] if past else None)
-        return self._head(x)
+        return self._head(x, offsets)
 
     def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
         """Returns the expected clicks of every prefix, [b, t]; see `Evaluator`."""
@@ -141,7 +156,8 @@ class LookaheadEvaluator(Evaluator):
             slot: Zero-based slot, equal to t.
         Returns: Logits [p, m, L]; keys and values of the alternatives by layer, [p, m, w] each.
         """
-        x = vectors + self.slots()[slot]
+        x, offsets = self._without_offsets(vectors)
+        x = x + self.slots()[slot]
         own: Cache = []
         # A compiler makes code of its own for sizes of 0 and 1; here they are too small to be worth it.
         plain = min(*vectors.shape[:2]) < 2 or slot == 0
@@ -150,15 +166,21 @@ class LookaheadEvaluator(Evaluator):
             assert isinstance(layer, TransformerLayer)
             x, key, value = layer_step(layer, x, keys, values)
             own.append((key, value))
-        return self._head(x), own
+        return self._head(x, offsets), own
 
     def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
         """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
         width = self.features.project.out_features
         return [(like.new_empty(prefixes, 0, width), like.new_empty(prefixes, 0, width)) for _ in self.layers]
 
-    def _head(self, x: Tensor) -> Tensor:
+    def _without_offsets(self, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+        return (vectors, None) if self.offsets is None else (vectors[..., :-1], vectors[..., -1:])
+
+    def _head(self, x: Tensor, offsets: Tensor | None) -> Tensor:
+        """Returns the logits of encoded rows; offsets, [..., 1], are those of the rows' own clicks."""
         logits: Tensor = self.head(self.norm(x))
+        if offsets is not None:
+            logits = logits + beside(offsets, logits.shape[-1])
         if self.monotone:
             first, drops = logits[..., :1], functional.softplus(logits[..., 1:])
             logits = torch.cat([first, first - drops.cumsum(-1)], -1)

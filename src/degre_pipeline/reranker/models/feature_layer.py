@@ -3,7 +3,7 @@
 Dimension letters: b requests, n candidates or t slots, f fields, d embedding width, w model width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,16 @@ class FieldEmbedding(nn.Module):
     offsets: Tensor
     categorical: Tensor
 
-    def __init__(self, sizes: Sequence[FieldSize], embedding_dim: int, id_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[FieldSize],
+        embedding_dim: int,
+        id_dropout: float = 0.0,
+        left_out: Collection[str] = (),
+    ) -> None:
         super().__init__()
+        self.kept = columns_of(sizes, [size.name for size in sizes if size.name not in left_out])
+        sizes = [size for size in sizes if size.name not in left_out]
         self.widths = [size.columns for size in sizes]
         self.tagged = any(size.kind == "tags" for size in sizes)
         self.id_dropout = id_dropout
@@ -40,6 +48,8 @@ class FieldEmbedding(nn.Module):
 
     def forward(self, indices: Tensor) -> Tensor:
         """Returns embeddings [..., f, d] of indices [..., columns]."""
+        if len(self.kept) < indices.shape[-1]:
+            indices = indices[..., self.kept]
         if self.training and self.id_dropout > 0:
             dropped = torch.rand(indices.shape, device=indices.device) < self.id_dropout
             indices = indices.masked_fill(dropped & self.categorical, 0)
@@ -51,6 +61,12 @@ class FieldEmbedding(nn.Module):
         return torch.cat(
             [part if part.shape[-2] == 1 else _mean_of_real(part, kept) for part, kept in parts], -2
         )
+
+
+def columns_of(sizes: Sequence[FieldSize], names: Collection[str]) -> list[int]:
+    """Returns the index columns of the named fields among those of all the given ones, in their order."""
+    fields = [size.name for size in sizes for _ in range(size.columns)]
+    return [column for column, name in enumerate(fields) if name in names]
 
 
 def _mean_of_real(tags: Tensor, real: Tensor) -> Tensor:
@@ -154,15 +170,19 @@ class FeatureLayer(nn.Module):
         field_heads: int,
         norm_statistics: NormStatistics,
         id_dropout: float,
+        left_out: Collection[str] = (),
     ) -> None:
         super().__init__()
-        static = [size for size in sizes if not size.per_candidate]
-        candidate = [size for size in sizes if size.per_candidate]
+        all_static = [size for size in sizes if not size.per_candidate]
+        all_candidate = [size for size in sizes if size.per_candidate]
+        static, candidate = (
+            [size for size in side if size.name not in left_out] for side in (all_static, all_candidate)
+        )
         groups = [size.group for size in (*static, *candidate)]
         self.user_fields = [position for position, size in enumerate(static) if size.group == "user"]
         self.embedding_dim = embedding_dim
-        self.static = FieldEmbedding(static, embedding_dim, id_dropout) if static else None
-        self.candidate = FieldEmbedding(candidate, embedding_dim, id_dropout)
+        self.static = FieldEmbedding(all_static, embedding_dim, id_dropout, left_out) if static else None
+        self.candidate = FieldEmbedding(all_candidate, embedding_dim, id_dropout, left_out)
         self.norm = GroupLayerNorm(groups, embedding_dim, norm_statistics)
         self.attention = (
             None
@@ -192,8 +212,16 @@ class FeatureLayer(nn.Module):
         return self.project(torch.cat([embedded.flatten(2), attended.flatten(2)], -1)), user
 
 
-def build_feature_layer(sizes: Sequence[FieldSize], config: NetworkConfig) -> FeatureLayer:
-    """Builds the feature layer that a configuration describes, for the fitted sizes of the fields."""
+def build_feature_layer(
+    sizes: Sequence[FieldSize], config: NetworkConfig, left_out: Collection[str] = ()
+) -> FeatureLayer:
+    """Builds the feature layer that a configuration describes, for the fitted sizes of the fields.
+
+    Args:
+        sizes: Of all fitted fields.
+        config: Of the model.
+        left_out: Fields that the layer does not read.
+    """
     return FeatureLayer(
         sizes,
         embedding_dim=config.embedding_dim,
@@ -202,4 +230,5 @@ def build_feature_layer(sizes: Sequence[FieldSize], config: NetworkConfig) -> Fe
         field_heads=config.field_heads,
         norm_statistics=config.norm_statistics,
         id_dropout=config.id_dropout,
+        left_out=left_out,
     )

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator
 
 
@@ -15,6 +16,10 @@ class SlotClickEvaluator(LookaheadEvaluator):
     The click probabilities of a prefix are cached behind the keys and values of its layers.
     Differs: DeGRe (arXiv 2605.25749), 4.1, learns the levels of the cumulative clicks, Eq. 7.
     """
+
+    def list_loss(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns the loss of exposed lists; see `slot_click_loss`."""
+        return slot_click_loss(logits[..., 0], clicks, mask)
 
     def levels(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns the probability that the clicks among the first t items reach k, [b, t, L].
@@ -46,17 +51,21 @@ def _clicks_before(cache: Cache) -> Tensor:
     return cache[-1][0].sum(1)
 
 
-def clicks_reach(clicks: Tensor, most: int) -> Tensor:
+def clicks_reach(clicks: Tensor, most: int, goes_on: Tensor | None = None) -> Tensor:
     """Returns the probability that the first t of independent clicks reach k, [..., t, most].
 
     Args:
-        clicks: Probability of each, [..., t].
+        clicks: Probability of each by who looks at its slot, [..., t].
         most: Largest k, at least t.
+        goes_on: Probability of looking at the next slot, too, [..., t]; None where nobody leaves.
     """
-    exactly = torch.cat([torch.ones_like(clicks[..., :1]), clicks.new_zeros(*clicks.shape[:-1], most)], -1)
+    looking = torch.cat([torch.ones_like(clicks[..., :1]), clicks.new_zeros(*clicks.shape[:-1], most)], -1)
+    left = torch.zeros_like(looking)
+    stays = torch.ones_like(clicks) if goes_on is None else goes_on
     reached = []
-    for click in clicks.unsqueeze(-1).unbind(-2):
-        one_more = torch.cat([torch.zeros_like(click), exactly[..., :-1]], -1)
-        exactly = (1 - click) * exactly + click * one_more
-        reached.append(exactly.flip(-1).cumsum(-1).flip(-1)[..., 1:])
+    for click, stay in zip(clicks.unsqueeze(-1).unbind(-2), stays.unsqueeze(-1).unbind(-2), strict=True):
+        one_more = torch.cat([torch.zeros_like(click), looking[..., :-1]], -1)
+        looking = (1 - click) * looking + click * one_more
+        reached.append((looking + left).flip(-1).cumsum(-1).flip(-1)[..., 1:])
+        looking, left = stay * looking, left + (1 - stay) * looking
     return torch.stack(reached, -2)

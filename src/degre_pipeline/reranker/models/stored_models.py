@@ -1,6 +1,6 @@
 """Turns models into storable weights and back; what is stored says all that is needed to rebuild it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -26,6 +26,9 @@ class TrainedWeights:
     weights: Mapping[str, Tensor]
     config: Mapping[str, Any]
 
+
+EMBEDDINGS = {"features.static.table.weight": False, "features.candidate.table.weight": True}
+"""Where the embeddings of the fields lie, and whether of those of the candidates."""
 
 FROM_NOTHING = TrainedWeights({}, {})
 """Stands for no earlier model, where a training may start from one."""
@@ -138,18 +141,44 @@ def restore_decoding(trained: TrainedWeights) -> Decoding:
 def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) -> None:
     """Copies the field embeddings of the evaluator, or of its first member, into the generator, in place.
 
+    Fields that the evaluator's network does not read keep the generator's own.
+
+    Args:
+        generator: Built for the same fields.
+        evaluator: What was stored of it.
     Raises: ValueError: If the two were built for other fields or another embedding width.
     """
-    own = generator.state_dict()
-    names = [name for name in own if name.startswith("features.") and ".table." in name]
-    learned = member_weights(evaluator, 0)
-    shapes = {name: tensor.shape for name, tensor in learned.items()}
-    differing = [name for name in names if own[name].shape != shapes.get(name)]
-    if differing:
-        raise ValueError(
-            f"warm_start: {differing} differ in shape from the evaluator's; allowed: equal shapes"
-        )
-    generator.load_state_dict({**own, **{name: learned[name] for name in names}})
+    own, learned, sizes = generator.state_dict(), member_weights(evaluator, 0), sizes_of(evaluator)
+    additive = evaluator.config["settings"].get("additive", ())
+    for name, per_candidate in EMBEDDINGS.items():
+        if name not in own:
+            continue
+        rows, read = (embedding_rows(sizes, per_candidate, left_out) for left_out in ((), additive))
+        shapes = (sum(rows), own[name].shape[1]), (sum(read), own[name].shape[1])
+        found = own[name].shape, learned.get(name, own[name][:0]).shape
+        if found != shapes:
+            raise ValueError(
+                f"warm_start: {name} of generator and evaluator differ in shape: {found}; allowed: {shapes}"
+            )
+        blocks = iter(learned[name].split(read) if name in learned else ())
+        kept = [size.name in additive for size in sizes if size.per_candidate == per_candidate]
+        parts = zip(own[name].split(rows), kept, strict=True)
+        own[name] = torch.cat([block if keeps else next(blocks) for block, keeps in parts])
+    generator.load_state_dict(own)
+
+
+def embedding_rows(
+    sizes: Sequence[FieldSize], per_candidate: bool, left_out: Collection[str] = ()
+) -> list[int]:
+    """Returns the rows of each field in a table of embeddings, of the request or of the candidates.
+
+    Args:
+        sizes: Of all fitted fields.
+        per_candidate: Which of the two tables.
+        left_out: Fields that the network does not read.
+    """
+    read = (size for size in sizes if size.name not in left_out)
+    return [size.indices for size in read if size.per_candidate == per_candidate]
 
 
 def sizes_of(trained: TrainedWeights) -> list[FieldSize]:

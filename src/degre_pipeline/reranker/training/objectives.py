@@ -10,29 +10,30 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.checked_settings import check_types, require, require_choice
 from degre_pipeline.reranker.labels import sequence_weights, soft_labels
-from degre_pipeline.reranker.losses import (
-    cumulative_regression_loss,
-    hybrid_distillation_loss,
-    slot_click_loss,
-)
+from degre_pipeline.reranker.losses import hybrid_distillation_loss
 from degre_pipeline.reranker.mined_requests import MinedRequests
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
 
 Teacher = Literal["mined", "exposed"]
 
 
-def evaluator_loss(model: nn.Module, requests: Requests) -> Tensor:
-    """Loss of the exposed lists of a batch, the mean of models trained as one; see `exposed_list_loss`."""
-    logits = model(requests.static, gather_candidates(requests.candidates, requests.exposed))
-    each = logits if logits.ndim == 4 else logits[None]
-    return torch.stack([exposed_list_loss(own, requests) for own in each]).mean()
+@dataclass(frozen=True)
+class EvaluatorLoss:
+    """Loss of the exposed lists of a batch, the mean of models trained as one.
 
+    Attributes:
+        evaluator: One of the kind that is trained; it says what lists are learned from, see `list_loss`.
+    """
 
-def exposed_list_loss(logits: Tensor, requests: Requests) -> Tensor:
-    """Loss of exposed lists by an evaluator's logits: of cumulative levels, or of slots with one column."""
-    if logits.shape[-1] == 1:
-        return slot_click_loss(logits[..., 0], requests.clicks, requests.exposed_mask)
-    return cumulative_regression_loss(logits, requests.clicks.cumsum(1), requests.exposed_mask)
+    evaluator: LookaheadEvaluator
+
+    def __call__(self, model: nn.Module, requests: Requests) -> Tensor:
+        """Returns the mean loss of the batch."""
+        logits = model(requests.static, gather_candidates(requests.candidates, requests.exposed))
+        each = logits if logits.ndim == 4 else logits[None]
+        losses = [self.evaluator.list_loss(one, requests.clicks, requests.exposed_mask) for one in each]
+        return torch.stack(losses).mean()
 
 
 @dataclass(frozen=True)
