@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from degre_pipeline.experiments.day_rows import GAIN, RANKING_ORDER
+from degre_pipeline.experiments.day_rows import GAIN
 from degre_pipeline.experiments.served_lists import CHAMPION, FROZEN
+from degre_pipeline.judging.names import RANKING_ORDER
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "retraining.json"
 REPORTING = "data/08_reporting/living_shop"

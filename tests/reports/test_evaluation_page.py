@@ -10,7 +10,7 @@ import pytest
 
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.examples import FIXED_COLUMNS
-from degre_pipeline.judging.subjects import SUBJECTS
+from degre_pipeline.judging.names import SUBJECTS
 from degre_pipeline.pipelines.evaluation.nodes import write_report
 from degre_pipeline.reports.evaluation_page import ReportData, render_report
 from degre_pipeline.reports.numbers import SUBJECT_LABELS, estimates_of

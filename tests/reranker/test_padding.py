@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
-from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.judging.names import SUBJECTS
+from degre_pipeline.judging.subjects import lists_of_subjects
 from degre_pipeline.reranker.models.generator import Decoding
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from degre_pipeline.experiments.served_lists import CHAMPION, FROZEN, Served
+from degre_pipeline.judging.names import RANKING_ORDER, REGRET_REMOVED
 from degre_pipeline.reranker.metrics import bootstrap
 from degre_pipeline.simulation.click_world import FloatArray, IntArray
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop_day import DayLog
 
-RANKING_ORDER, BEST, GAIN = "ranking_order", "best", "champion_over_frozen"
+BEST, GAIN = "best", "champion_over_frozen"
 
 
 def figures_of(day: date, log: DayLog, served: Mapping[str, Served], samples: int, seed: int) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def figures_of(day: date, log: DayLog, served: Mapping[str, Served], samples: in
         removed = np.nan if subject == GAIN else (mean.value - base) / regret
         version = served[subject].version if subject in served else None
         rows.append((str(day), subject, version, mean.value, mean.low, mean.high, removed))
-    columns = ["day", "subject", "version", "clicks", "low", "high", "regret_removed"]
+    columns = ["day", "subject", "version", "clicks", "low", "high", REGRET_REMOVED]
     return pd.DataFrame(rows, columns=columns).astype({"version": "Int64"})
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from degre_pipeline.simulation.click_world import FloatArray, IntArray
 from degre_pipeline.simulation.lifts import Interval, level, lift, ratios, totals, user_weights
-from degre_pipeline.simulation.online_experiment import ARMS, ExperimentConfig
+from degre_pipeline.simulation.online_experiment import ARMS, DEGRE, PRM, RANKING_ORDER, ExperimentConfig
 
 MEASURES: Mapping[str, tuple[str, str]] = {
     "click_through": ("clicks", "slots"),
@@ -19,7 +19,7 @@ MEASURES: Mapping[str, tuple[str, str]] = {
 }
 """Numerator and denominator: clicks a shown item, orders and revenue a visit."""
 GROUPINGS = ("users", "segment", "client")
-COMPARISONS = (("prm", "ranking_order"), ("degre", "ranking_order"), ("degre", "prm"))
+COMPARISONS = ((PRM, RANKING_ORDER), (DEGRE, RANKING_ORDER), (DEGRE, PRM))
 EVERYBODY = "all"
 BEFORE = "before"
 _QUANTILES = {"latency_median_ms": 0.5, "latency_p99_ms": 0.99}

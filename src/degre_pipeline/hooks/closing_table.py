@@ -7,6 +7,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 
 from degre_pipeline.hooks.logged_metrics import METRICS_DATASET
+from degre_pipeline.judging import names
 
 GATE_DATASET = "gate_decision"
 
@@ -27,7 +28,7 @@ class ClosingTableHook:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Keep the results, if lists were valued, and the decision."""
-        if dataset_name == METRICS_DATASET and any(row["metric"] == "utility" for row in data):
+        if dataset_name == METRICS_DATASET and any(row["metric"] == names.UTILITY for row in data):
             self._metrics = data
         elif dataset_name == GATE_DATASET:
             self._decision = data

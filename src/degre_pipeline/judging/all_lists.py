@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.reranker.models.evaluator import Evaluator
@@ -81,7 +82,7 @@ def _placed(
     stacked = torch.stack([own[row] for own in lists.values()])
     judged = {name: _by_evaluator(evaluator, request) for name, evaluator in evaluators.items()}
     if truth is not None:
-        judged["truth"] = _by_truth(truth, request)
+        judged[names.TRUTH] = _by_truth(truth, request)
     placed = []
     for judge, every in judged.items():
         values, ranks, best = every.value_of(stacked), every.rank_of(stacked), float(every.values.max())

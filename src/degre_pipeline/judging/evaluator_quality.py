@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.metrics import bootstrap, calibration, group_auc, pcoc, regression_auc, rmse
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.schema import RANKING_SCORE
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 from degre_pipeline.simulation.click_world import ClickTruth, FloatArray
 
@@ -36,26 +38,23 @@ def true_levels(truth: ClickTruth, requests: Requests) -> Probabilities:
     return levels
 
 
-def quality_rows(model: str, levels: Probabilities, requests: Requests) -> list[dict[str, object]]:
+def quality_rows(model: str, levels: Probabilities, requests: Requests) -> list[names.Row]:
     """Returns R-AUC, PCOC, RMSE and loss of a model's predictions on the observed clicks."""
     value, clicks = _list_values(levels, requests), requests.clicks.sum(1).double().numpy()
     logits = torch.from_numpy(levels.clip(1e-9, 1 - 1e-9)).logit()
     loss = cumulative_regression_loss(logits, requests.clicks.cumsum(1).double(), requests.exposed_mask)
     figures = {
-        "r_auc": regression_auc(clicks, value),
-        "pcoc": pcoc(clicks, value),
-        "rmse": rmse(clicks, value),
-        "loss": float(loss),
+        names.R_AUC: regression_auc(clicks, value),
+        names.PCOC: pcoc(clicks, value),
+        names.RMSE: rmse(clicks, value),
+        names.LOSS: float(loss),
     }
-    return [
-        {"subject": model, "judge": "clicks", "metric": name, "value": figure}
-        for name, figure in figures.items()
-    ]
+    return [names.figure_row(model, names.CLICKS, name, value=figure) for name, figure in figures.items()]
 
 
 def gauc_rows(
     levels_of_model: Mapping[str, Probabilities], requests: Requests, config: EvaluationConfig
-) -> list[dict[str, object]]:
+) -> list[names.Row]:
     """Returns how well models, and the ranking score, order the items of one exposed list by their clicks.
 
     What a model does not know better than the ranking score, a search by it cannot find. Rows `gauc` and, of
@@ -66,18 +65,18 @@ def gauc_rows(
     ranking = group_auc(clicks, gather_candidates(requests.scores, requests.exposed).double().numpy(), shown)
     if np.isnan(ranking).all():
         return []
-    rows = [("ranking_score", "gauc", ranking)]
+    rows = [(RANKING_SCORE, names.GAUC, ranking)]
     for model, levels in levels_of_model.items():
         of_slot = np.diff(_prefix_values(levels), axis=1, prepend=0.0)
         own = group_auc(clicks, of_slot, shown)
-        rows += [(model, "gauc", own), (model, "gauc_over_ranking_score", own - ranking)]
+        rows += [(model, names.GAUC, own), (model, names.GAUC_OVER_RANKING_SCORE, own - ranking)]
     return [
-        {
-            "subject": subject,
-            "judge": "clicks",
-            "metric": metric,
+        names.figure_row(
+            subject,
+            names.CLICKS,
+            metric,
             **vars(bootstrap(values, samples=config.bootstrap_samples, seed=config.seed)),
-        }
+        )
         for subject, metric, values in rows
     ]
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from degre_pipeline.judging import names
+
 FIXED_COLUMNS = (
     "request_id",
     "chosen_for",
@@ -24,7 +26,7 @@ FIXED_COLUMNS = (
 
 def value_judge(judges: pd.Series) -> str:
     """Returns the judge whose values are shown: the truth where it judged, else the external evaluator."""
-    return "truth" if (judges == "truth").any() else "external"
+    return names.TRUTH if (judges == names.TRUTH).any() else names.EXTERNAL
 
 
 def choose_requests(judgements: pd.DataFrame, judge: str) -> dict[int, str]:
@@ -34,10 +36,10 @@ def choose_requests(judgements: pd.DataFrame, judge: str) -> dict[int, str]:
     (nothing lost, say) chooses none. The last reason is that another judge overrates the gain: the mining
     evaluator where the judge is external, else the external evaluator.
     """
-    gain = _lead(judgements, judge, "generator", "ranking_order")
-    other = "mining" if judge == "external" else "external"
-    overrated = _lead(judgements, other, "generator", "ranking_order").reindex(gain.index) - gain
-    behind_beam = _lead(judgements, judge, "beam", "generator").reindex(gain.index)
+    gain = _lead(judgements, judge, names.GENERATOR, names.RANKING_ORDER)
+    other = names.MINING if judge == names.EXTERNAL else names.EXTERNAL
+    overrated = _lead(judgements, other, names.GENERATOR, names.RANKING_ORDER).reindex(gain.index) - gain
+    behind_beam = _lead(judgements, judge, names.BEAM, names.GENERATOR).reindex(gain.index)
     wanted = {
         "largest gain over the ranking order": -gain.where(gain > 0),
         "gain in the upper quarter": (gain - float(gain.quantile(0.75))).abs(),

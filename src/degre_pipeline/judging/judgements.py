@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge, Optimum, Values, prefix_values, true_ndcg
 from degre_pipeline.reranker.metrics import DECIMALS, rank_correlation, ranks, share_of_ties
@@ -44,10 +45,10 @@ def add_truth(judgements: pd.DataFrame, optimum: Optimum | None) -> pd.DataFrame
     judgements = judgements.assign(regret=np.nan, ndcg=np.nan)
     if optimum is None:
         return judgements
-    for _, part in judgements[judgements["judge"] == "truth"].groupby("subject"):
+    for _, part in judgements[judgements["judge"] == names.TRUTH].groupby("subject"):
         slots = np.stack(part["slot_values"].to_list()).cumsum(1)
-        judgements.loc[part.index, "regret"] = optimum.utility - part["value"].to_numpy()
-        judgements.loc[part.index, "ndcg"] = true_ndcg(slots, optimum)
+        judgements.loc[part.index, names.REGRET] = optimum.utility - part["value"].to_numpy()
+        judgements.loc[part.index, names.NDCG] = true_ndcg(slots, optimum)
     return judgements
 
 
@@ -69,7 +70,7 @@ def add_ranks(
         compared = values[str(judge)][[row_of[request_id] for request_id in part["request_id"]]]
         own = part["value"].to_numpy().round(DECIMALS)
         judgements.loc[part.index, "rank"] = ranks(own, compared)
-        judgements.loc[part.index, "ties"] = share_of_ties(own, compared)
+        judgements.loc[part.index, names.TIES] = share_of_ties(own, compared)
     return judgements, _agreement(ranked, values)
 
 
@@ -90,7 +91,7 @@ def _agreement(requests: Requests, values: Mapping[str, Values]) -> pd.DataFrame
             {
                 "request_id": requests.request_id.numpy(),
                 "judges": f"{one}-{other}",
-                "rank_correlation": rank_correlation(values[one], values[other]),
+                names.RANK_CORRELATION: rank_correlation(values[one], values[other]),
             }
         )
         for one, other in combinations(values, 2)

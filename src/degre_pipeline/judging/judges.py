@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.reranker.metrics import DECIMALS, discounted_gain, discounts
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.requests import Requests
@@ -48,7 +49,7 @@ class TruthJudge:
     """What really drives the simulated shop's clicks."""
 
     truth: ClickTruth
-    name: str = "truth"
+    name: str = names.TRUTH
 
     def prefix_values(self, requests: Requests, sequences: Tensor) -> Values:
         """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from degre_pipeline.judging import names
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.support import (
     LEAST_COVERAGE,
@@ -17,9 +18,6 @@ from degre_pipeline.reranker.support import (
     slot_entropy,
 )
 
-SUBJECT = "log"
-"""Subject and judge of all rows."""
-
 CONSTANT = 0.995
 """A log is said to hold one number of clicks only where this share of its lists has it."""
 
@@ -29,12 +27,10 @@ LEAST_ENTROPY = 0.02
 MOST_PAIRED = 50_000
 """Lists whose pairs of items are counted; the first ones."""
 
-Row = dict[str, Any]
-
 
 def log_support_rows(
     requests: Requests, lists: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
-) -> list[Row]:
+) -> list[names.Row]:
     """Returns what the log can support as rows {subject, judge, metric, value, low, high}.
 
     Args:
@@ -45,21 +41,23 @@ def log_support_rows(
     clicks = requests.clicks.sum(1).long().numpy()
     usual = int(np.bincount(clicks).argmax())
     figures = {
-        "lists": float(len(requests)),
-        "in_ranking_order": in_ranking_order(requests).double().mean().item(),
-        "slot_entropy": slot_entropy(requests),
-        "slot_coverage": slot_coverage(requests),
-        "pairs_in_both_orders": pairs_in_both_orders(lists.iloc[:MOST_PAIRED]),
-        "clicks": float(clicks.mean()),
-        "usual_clicks": float(usual),
-        "lists_with_usual_clicks": float((clicks == usual).mean()),
-        "candidates_without_item": _share_unknown(lists["candidate_item_ids"], tables["items"]["item_id"]),
-        "requests_without_user": float((~lists["user_id"].isin(tables["users"]["user_id"])).mean()),
+        names.LISTS: float(len(requests)),
+        names.IN_RANKING_ORDER: in_ranking_order(requests).double().mean().item(),
+        names.SLOT_ENTROPY: slot_entropy(requests),
+        names.SLOT_COVERAGE: slot_coverage(requests),
+        names.PAIRS_IN_BOTH_ORDERS: pairs_in_both_orders(lists.iloc[:MOST_PAIRED]),
+        names.CLICKS: float(clicks.mean()),
+        names.USUAL_CLICKS: float(usual),
+        names.LISTS_WITH_USUAL_CLICKS: float((clicks == usual).mean()),
+        names.CANDIDATES_WITHOUT_ITEM: _share_unknown(
+            lists["candidate_item_ids"], tables["items"]["item_id"]
+        ),
+        names.REQUESTS_WITHOUT_USER: float((~lists["user_id"].isin(tables["users"]["user_id"])).mean()),
     }
     shown = placements(requests, shown_ranks(requests)).sum(1).tolist()
-    figures |= {f"shown_at_rank_{rank:02d}": share for rank, share in enumerate(shown, start=1)}
+    figures |= {f"{names.SHOWN_AT_RANK}{rank:02d}": share for rank, share in enumerate(shown, start=1)}
     return [
-        {"subject": SUBJECT, "judge": SUBJECT, "metric": name, "value": value, "low": None, "high": None}
+        names.figure_row(names.LOG, names.LOG, name, value=value, low=None, high=None)
         for name, value in figures.items()
     ]
 
@@ -106,13 +104,13 @@ def figures_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {
         str(row["metric"]): float(row["value"])
         for row in rows
-        if row["judge"] == SUBJECT and row["value"] is not None
+        if row["judge"] == names.LOG and row["value"] is not None
     }
 
 
 def varies(figures: Mapping[str, float]) -> bool:
     """Returns whether slots vary enough, given the score, to tell effects of slots from those of scores."""
-    return figures["slot_coverage"] >= LEAST_COVERAGE
+    return figures[names.SLOT_COVERAGE] >= LEAST_COVERAGE
 
 
 def statements(figures: Mapping[str, float]) -> list[str]:
@@ -120,9 +118,9 @@ def statements(figures: Mapping[str, float]) -> list[str]:
     if not figures:
         return []
     said = []
-    share = f"{100 * figures['in_ranking_order']:.3g}%"
-    seen = f"{100 * figures['slot_coverage']:.0f}% of what random lists show"
-    if figures["slot_entropy"] < LEAST_ENTROPY:
+    share = f"{100 * figures[names.IN_RANKING_ORDER]:.3g}%"
+    seen = f"{100 * figures[names.SLOT_COVERAGE]:.0f}% of what random lists show"
+    if figures[names.SLOT_ENTROPY] < LEAST_ENTROPY:
         said.append(
             f"Slots follow the score, or the order handed over, in {share} of the lists: nothing in this log "
             "tells what another order would have earned."
@@ -137,24 +135,24 @@ def statements(figures: Mapping[str, float]) -> list[str]:
             f"Slots vary given the score ({seen}; {share} of the lists are the ranking order): this log can "
             "compare orders."
         )
-    if figures["lists_with_usual_clicks"] >= CONSTANT:
-        number = int(figures["usual_clicks"])
+    if figures[names.LISTS_WITH_USUAL_CLICKS] >= CONSTANT:
+        number = int(figures[names.USUAL_CLICKS])
         said.append(
-            f"{100 * figures['lists_with_usual_clicks']:.3g}% of the lists have exactly {number} click"
+            f"{100 * figures[names.LISTS_WITH_USUAL_CLICKS]:.3g}% of the lists have exactly {number} click"
             f"{'' if number == 1 else 's'}: their number says nothing about a list, only where they are does."
         )
     never = [
-        int(name.removeprefix("shown_at_rank_"))
+        int(name.removeprefix(names.SHOWN_AT_RANK))
         for name, value in figures.items()
-        if name.startswith("shown_at_rank_") and value == 0
+        if name.startswith(names.SHOWN_AT_RANK) and value == 0
     ]
     if never:
         said.append(
             f"Candidates of rank {min(never)} to {max(never)} were never shown: nothing is known of them."
         )
     for name, what in (
-        ("candidates_without_item", "candidates have no row in table items"),
-        ("requests_without_user", "requests have a user without a row in table users"),
+        (names.CANDIDATES_WITHOUT_ITEM, "candidates have no row in table items"),
+        (names.REQUESTS_WITHOUT_USER, "requests have a user without a row in table users"),
     ):
         if figures.get(name, 0) > 0:
             said.append(f"{100 * figures[name]:.2g}% of the {what}: their features are unknown.")

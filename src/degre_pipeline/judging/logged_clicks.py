@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.metrics import Array, Estimate, bootstrap, bootstrap_ratio
 from degre_pipeline.reranker.replay import (
@@ -28,15 +28,10 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
 from degre_pipeline.reranker.support import score_ranks, varies
 
-JUDGE = "logged_clicks"
-WEIGHTED = "weighted_clicks"
-RANDOMIZED = "randomized_clicks"
 LEAST_PLACEMENT = 0.005
 """Share of requests that must show a rank in a slot, for the log to support an item of that rank there."""
 MOST_LEARNED = 50_000
 """Training requests from which the best single feature is chosen."""
-
-Row = dict[str, Any]
 
 
 def floor_lists(
@@ -53,18 +48,18 @@ def floor_lists(
         sizes: Of the fields.
         item_codes: A number for the item of every candidate of the test and of the training requests, [b, n].
     """
-    lists = {"item_mean": rate_order(item_codes[0], requests, item_codes[1], log)}
+    lists = {names.ITEM_MEAN: rate_order(item_codes[0], requests, item_codes[1], log)}
     few = log.select(slice(0, MOST_LEARNED))
     found: dict[str, float] = {}
     columns = _candidate_columns(sizes)
     for name, column in columns.items():
         codes = few.candidates[..., column]
         order = rate_order(codes, few, codes, few)
-        found[name] = float(np.nanmean(click_metrics(places_among_shown(order, few), few.clicks)["ndcg"]))
+        found[name] = float(np.nanmean(click_metrics(places_among_shown(order, few), few.clicks)[names.NDCG]))
     if found:
         best = max(found, key=lambda name: found[name])
         column = columns[best]
-        lists[f"by_{best}"] = rate_order(
+        lists[names.BY_FEATURE + best] = rate_order(
             requests.candidates[..., column], requests, log.candidates[..., column], log
         )
     return lists
@@ -98,7 +93,7 @@ class LoggedRequests:
 
 def logged_click_rows(
     lists: Mapping[str, Tensor], logged: LoggedRequests, log: Requests, config: EvaluationConfig
-) -> list[Row]:
+) -> list[names.Row]:
     """Returns what logged clicks say of lists as rows {subject, judge, metric, value, low, high}.
 
     `logged_clicks` counts clicks as they are, which favours the shown order. `weighted_clicks` counts each
@@ -121,12 +116,17 @@ def logged_click_rows(
     weights = click_weights(logged.requests, log, examined) if varied else None
     replay = _Replay(logged, log, examined, weights, config)
     rows = [
-        _row("log", JUDGE, f"examination_{slot:02d}", Estimate(float(one), np.nan, np.nan))
+        _row(
+            names.LOG,
+            names.LOGGED_CLICKS,
+            f"{names.EXAMINATION}{slot:02d}",
+            Estimate(float(one), np.nan, np.nan),
+        )
         for slot, one in enumerate(examined, start=1)
         if varied
     ]
     for subject, own in lists.items():
-        rows += [_row(subject, *named) for named in replay.figures(own, shown=subject == "exposed")]
+        rows += [_row(subject, *named) for named in replay.figures(own, shown=subject == names.EXPOSED)]
     return rows
 
 
@@ -146,20 +146,24 @@ class _Replay:
         places = places_of_shown(lists, requests)
         counted = click_metrics(places, requests.clicks)
         for name, values in counted.items():
-            yield JUDGE, name, self._mean(values)
+            yield names.LOGGED_CLICKS, name, self._mean(values)
         if self.weights is not None:
             earned, total = weighted_click_metrics(places, requests.clicks, self.weights)
             for name, values in earned.items():
-                yield WEIGHTED, name, self._ratio(values, total)
-        if np.isfinite(counted["mrr"][at_random]).any():
+                yield names.WEIGHTED_CLICKS, name, self._ratio(values, total)
+        if np.isfinite(counted[names.MRR][at_random]).any():
             for name, values in counted.items():
-                yield RANDOMIZED, name, self._mean(np.where(at_random, values, np.nan))
+                yield names.RANDOMIZED_CLICKS, name, self._mean(np.where(at_random, values, np.nan))
         if not shown:
             by_slot = torch.as_tensor(1 / np.clip(self.examined, LEAST_PROPENSITY, None))
-            yield JUDGE, "order_over_shown", self._ratio(*order_gains(lists, requests, by_slot))
+            yield (
+                names.LOGGED_CLICKS,
+                names.ORDER_OVER_SHOWN,
+                self._ratio(*order_gains(lists, requests, by_slot)),
+            )
         share = supported_share(lists, requests, self.log, LEAST_PLACEMENT)
-        yield JUDGE, "supported_slots", self._mean(share)
-        yield JUDGE, "moved_slots", self._mean(_moved(lists, requests))
+        yield names.LOGGED_CLICKS, names.SUPPORTED_SLOTS, self._mean(share)
+        yield names.LOGGED_CLICKS, names.MOVED_SLOTS, self._mean(_moved(lists, requests))
 
     def _mean(self, values: Array) -> Estimate:
         samples, seed = self.config.bootstrap_samples, self.config.seed
@@ -179,16 +183,9 @@ def _moved(lists: Tensor, requests: Requests) -> Array:
     return share
 
 
-def _row(subject: str, judge: str, metric: str, estimate: Estimate) -> Row:
+def _row(subject: str, judge: str, metric: str, estimate: Estimate) -> names.Row:
     low, high = (None if np.isnan(one) else one for one in (estimate.low, estimate.high))
-    return {
-        "subject": subject,
-        "judge": judge,
-        "metric": metric,
-        "value": estimate.value,
-        "low": low,
-        "high": high,
-    }
+    return names.figure_row(subject, judge, metric, value=estimate.value, low=low, high=high)
 
 
 def logged_requests(lists: pd.DataFrame, requests: pd.DataFrame, chosen: Requests) -> LoggedRequests:

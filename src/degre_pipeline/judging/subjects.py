@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import Decoding
@@ -13,8 +14,6 @@ from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.strategies import build_search
 from degre_pipeline.reranker.search.valuation import random_lists_of
 from degre_pipeline.reranker.support import ranking_order
-
-SUBJECTS = ("generator", "beam", "ranking_order", "random", "exposed")
 
 
 def lists_of_subjects(
@@ -30,15 +29,15 @@ def lists_of_subjects(
     """
     search_lists = build_search(search)
     decide: Mapping[str, Callable[[Requests], Tensor]] = {
-        "generator": lambda some: generator.decode(some.static, some.candidates, some.mask)[0],
-        "beam": lambda some: search_lists(evaluator, some).sequences[:, 0],
-        "ranking_order": ranking_order,
-        "random": lambda some: one_random_list(some, config.seed + 1),
-        "exposed": lambda some: some.shown,
+        names.GENERATOR: lambda some: generator.decode(some.static, some.candidates, some.mask)[0],
+        names.BEAM: lambda some: search_lists(evaluator, some).sequences[:, 0],
+        names.RANKING_ORDER: ranking_order,
+        names.RANDOM: lambda some: one_random_list(some, config.seed + 1),
+        names.EXPOSED: lambda some: some.shown,
     }
     device = next(generator.parameters()).device
     batches = [batch.to(device) for batch in requests.batches(config.batch_size)]
-    return {name: torch.cat([decide[name](batch).cpu() for batch in batches]) for name in SUBJECTS}
+    return {name: torch.cat([decide[name](batch).cpu() for batch in batches]) for name in names.SUBJECTS}
 
 
 def one_random_list(requests: Requests, seed: int) -> Tensor:

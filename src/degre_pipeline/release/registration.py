@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
+from degre_pipeline.judging import names
 from degre_pipeline.release.aliases import CHALLENGER, move, notice
 from degre_pipeline.release.filters import quoted
 from degre_pipeline.release.ledger import user
@@ -33,7 +34,13 @@ from degre_pipeline.serving.model.signature import candidate_lists
 
 RUN_TAGS = ("git_commit", "git_dirty", "data_sha256")
 """Tags of the run that are repeated on the version, when the run has them."""
-MAIN_METRICS = ("utility", "utility_over_ranking_order", "regret", "hr1", "hr1_below_beam")
+MAIN_METRICS = (
+    names.UTILITY,
+    names.UTILITY_OVER_RANKING_ORDER,
+    names.REGRET,
+    names.HR1,
+    names.HR1_BELOW_BEAM,
+)
 
 
 @contextmanager
@@ -84,7 +91,7 @@ def metric_tags(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {
         f"{row['judge']}.{row['metric']}": str(row["value"])
         for row in metrics
-        if row["subject"] == "generator" and row["metric"] in MAIN_METRICS and row["value"] is not None
+        if row["subject"] == names.GENERATOR and row["metric"] in MAIN_METRICS and row["value"] is not None
     }
 
 

@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from degre_pipeline.judging import names
 from degre_pipeline.release.served_before import champions_before
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "trained"
 """Where a version's run keeps what was trained for it."""
-MODELS = ("mining_evaluator", "external_evaluator", "generator")
+MODELS = (names.MINING_EVALUATOR, names.EXTERNAL_EVALUATOR, names.GENERATOR)
 _FEATURE_SPACE, _CONFIG = "feature_space.json", "config"
 
 

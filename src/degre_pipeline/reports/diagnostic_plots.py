@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import JUDGE_LABELS, SUBJECT_LABELS
 from degre_pipeline.reports.plots import (
     JUDGE_COLOURS,
@@ -17,7 +18,7 @@ from degre_pipeline.reports.plots import (
     legend_below,
 )
 
-LIST_KINDS = {"random": "random", "mined": "mined", "exposed": "exposed"}
+LIST_KINDS = (names.RANDOM, "mined", names.EXPOSED)
 PAIR_COLOURS = ("#0072B2", "#CC79A7", "#009E73")
 NOVELTY = {"unlogged_item_in_slot": "item in its slot", "unlogged_next_item": "item and the next one"}
 PREFIXES = {"teachers_prefix": ("the teacher's prefix", "#E69F00"), "own_prefix": ("own prefix", "#0072B2")}
@@ -45,12 +46,11 @@ def judges(diagnostics: pd.DataFrame) -> str | None:
         for number, (pair, colour) in enumerate(zip(pairs, PAIR_COLOURS, strict=False)):
             own = found[found["judge"] == pair]
             places = [
-                list(LIST_KINDS).index(kind) + (number - (len(pairs) - 1) / 2) * 0.26
-                for kind in own["subject"]
+                LIST_KINDS.index(kind) + (number - (len(pairs) - 1) / 2) * 0.26 for kind in own["subject"]
             ]
             one, other = pair.split("-")
             _bars(axes[0], places, own, 0.24, color=colour, label=f"{one} and {other}")
-        axes[0].set_xticks(range(len(LIST_KINDS)), list(LIST_KINDS.values()))
+        axes[0].set_xticks(range(len(LIST_KINDS)), LIST_KINDS)
         axes[0].axhline(0, color=OBSERVED_COLOUR, linewidth=0.9)
         axes[0].set(title="agreement of judges", ylabel="rank correlation")
         axes[0].set_ylim(top=1.02)
@@ -71,7 +71,7 @@ def optimism(diagnostics: pd.DataFrame) -> str | None:
         for panel, (name, (title, xlabel)) in zip(axes, panels.items(), strict=True):
             for kind, own in _named(diagnostics, name).groupby(["judge", "subject"], sort=False):
                 judge, subject = map(str, kind)
-                style = {"color": JUDGE_COLOURS[judge], "linestyle": "-" if subject == "beam" else "--"}
+                style = {"color": JUDGE_COLOURS[judge], "linestyle": "-" if subject == names.BEAM else "--"}
                 _curve(panel, own, label=f"{SUBJECT_LABELS[subject]}, over {JUDGE_LABELS[judge]}", **style)
             _finish(panel, f"optimism {title}", xlabel, "clicks over the judge's")
         legend_below(figure, axes, columns=2)
@@ -133,8 +133,8 @@ def steps(diagnostics: pd.DataFrame) -> str | None:
         return image_address(figure)
 
 
-def _named(diagnostics: pd.DataFrame, *names: str) -> pd.DataFrame:
-    return diagnostics[diagnostics["diagnostic"].isin(names) & diagnostics["value"].notna()]
+def _named(diagnostics: pd.DataFrame, *wanted: str) -> pd.DataFrame:
+    return diagnostics[diagnostics["diagnostic"].isin(wanted) & diagnostics["value"].notna()]
 
 
 def _curve(panel: Axes, rows: pd.DataFrame, **style: Any) -> None:

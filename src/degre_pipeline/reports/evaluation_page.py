@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.examples import value_judge
 from degre_pipeline.judging.log_support import figures_of, statements
@@ -53,7 +54,7 @@ def render_report(data: ReportData, config: EvaluationConfig, last_day: str, fac
             "last_day": last_day,
             "config": config,
             "counts": _counts(data.list_judgements),
-            "knows_truth": "truth" in judges_of_lists(estimates),
+            "knows_truth": names.TRUTH in judges_of_lists(estimates),
             "verdicts": verdicts(estimates),
             "log_says": statements(figures_of(data.metrics)),
             **_tables(estimates, data),
@@ -90,8 +91,10 @@ def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table | 
 
 def _list_figures(estimates: Estimates, data: ReportData) -> dict[str, object]:
     judge = value_judge(data.list_judgements["judge"])
-    gains = {subject: _gain(data.list_judgements, judge, subject) for subject in ("generator", "beam")}
-    pairs = data.judge_agreement.groupby("judges", sort=False)["rank_correlation"]
+    gains = {
+        subject: _gain(data.list_judgements, judge, subject) for subject in (names.GENERATOR, names.BEAM)
+    }
+    pairs = data.judge_agreement.groupby("judges", sort=False)[names.RANK_CORRELATION]
     return {
         "hit_figure": list_plots.hit_rates(estimates),
         "gain_figure": list_plots.gain_distribution(gains),
@@ -101,7 +104,7 @@ def _list_figures(estimates: Estimates, data: ReportData) -> dict[str, object]:
             {
                 name: _slot_values(data.list_judgements, name)
                 for name in judges_of_lists(estimates)
-                if name != "mining"
+                if name != names.MINING
             }
         ),
         "agreement_figure": list_plots.judge_agreement({str(pair): values for pair, values in pairs}),
@@ -125,7 +128,7 @@ def _model_figures(data: ReportData) -> dict[str, str | None]:
 def _gain(judgements: pd.DataFrame, judge: str, subject: str) -> "pd.Series[float]":
     judged = judgements[judgements["judge"] == judge]
     values = judged.pivot_table(index="request_id", columns="subject", values="value", dropna=False)
-    gain: pd.Series[float] = values[subject] - values["ranking_order"]
+    gain: pd.Series[float] = values[subject] - values[names.RANKING_ORDER]
     return gain
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
     MISSING,
@@ -23,14 +24,14 @@ from degre_pipeline.reports.numbers import (
 )
 from degre_pipeline.reranker.metrics import Estimate
 
-HIT_METRICS = {"hr1": "HR@1%", "hr3": "HR@3%", "hr10": "HR@10%", "ties": "ties"}
+HIT_METRICS = {name: f"HR@{percent}%" for percent, name in names.HIT_RATES.items()} | {names.TIES: "ties"}
 QUALITY_METRICS = {
-    "r_auc": "R-AUC",
-    "pcoc": "PCOC",
-    "rmse": "RMSE",
-    "loss": "loss",
-    "gauc": "GAUC",
-    "gauc_over_ranking_score": "over the ranking score",
+    names.R_AUC: "R-AUC",
+    names.PCOC: "PCOC",
+    names.RMSE: "RMSE",
+    names.LOSS: "loss",
+    names.GAUC: "GAUC",
+    names.GAUC_OVER_RANKING_SCORE: "over the ranking score",
 }
 
 
@@ -65,30 +66,35 @@ class Table:
     groups: Sequence[tuple[str, int]] = ()
 
 
-LOGGED_METRICS = {"hit_1": "hit@1", "hit_3": "hit@3", "hit_k": "hit@k", "mrr": "MRR", "ndcg": "NDCG"}
+LOGGED_METRICS = {
+    names.HIT_1: "hit@1",
+    names.HIT_3: "hit@3",
+    names.HIT_K: "hit@k",
+    names.MRR: "MRR",
+    names.NDCG: "NDCG",
+}
 LOGGED_JUDGES = {
-    "logged_clicks": "as logged",
-    "weighted_clicks": "weighted",
-    "randomized_clicks": "of random lists",
+    names.LOGGED_CLICKS: "as logged",
+    names.WEIGHTED_CLICKS: "weighted",
+    names.RANDOMIZED_CLICKS: "of random lists",
 }
 
 
 def logged_click_table(estimates: Estimates) -> Table | None:
     """Returns where every subject puts the logged clicks; None where no test request was clicked."""
-    present = {(subject, judge) for subject, judge, metric in estimates if metric == "mrr"}
+    present = {(subject, judge) for subject, judge, metric in estimates if metric == names.MRR}
     judges = [name for name in LOGGED_JUDGES if any(judge == name for _, judge in present)]
     if not judges:
         return None
     metrics = {
-        judge: [name for name in LOGGED_METRICS if ("generator", judge, name) in estimates]
+        judge: [name for name in LOGGED_METRICS if (names.GENERATOR, judge, name) in estimates]
         for judge in judges
     }
-    order = ("generator", "logged_clicks", "order_over_shown")
     rows = [
         Row(
             subject_label(subject),
             [_cell(estimates.get((subject, judge, name))) for judge in judges for name in metrics[judge]]
-            + [_cell(estimates.get((subject, *order[1:])), signed=True)],
+            + [_cell(estimates.get((subject, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN)), signed=True)],
         )
         for subject in logged_subjects(estimates)
     ]
@@ -102,7 +108,7 @@ def headline_table(estimates: Estimates) -> Table:
     judges = judges_of_lists(estimates)
     columns, groups = [], []
     for judge in judges:
-        own = ["utility", "gain"] + (["regret", "removed", "NDCG"] if judge == "truth" else [])
+        own = ["utility", "gain"] + (["regret", "removed", "NDCG"] if judge == names.TRUTH else [])
         columns += own
         groups.append((JUDGE_LABELS[judge], len(own)))
     rows = [
@@ -117,13 +123,13 @@ def headline_table(estimates: Estimates) -> Table:
 
 def _headline(estimates: Estimates, subject: str, judge: str) -> list[Cell]:
     cells = [
-        _cell(estimates.get((subject, judge, "utility"))),
-        _cell(estimates.get((subject, judge, "utility_over_ranking_order")), signed=True),
+        _cell(estimates.get((subject, judge, names.UTILITY))),
+        _cell(estimates.get((subject, judge, names.UTILITY_OVER_RANKING_ORDER)), signed=True),
     ]
-    if judge == "truth":
-        cells.append(_cell(estimates.get((subject, judge, "regret"))))
+    if judge == names.TRUTH:
+        cells.append(_cell(estimates.get((subject, judge, names.REGRET))))
         cells.append(Cell(percentage(regret_removed(estimates, subject))))
-        cells.append(_cell(estimates.get((subject, judge, "ndcg"))))
+        cells.append(_cell(estimates.get((subject, judge, names.NDCG))))
     return cells
 
 
@@ -143,23 +149,23 @@ def hit_table(estimates: Estimates) -> Table:
 
 def _hit_cell(estimates: Estimates, subject: str, judge: str, metric: str) -> Cell:
     found = estimates.get((subject, judge, metric))
-    if metric == "ties":
+    if metric == names.TIES:
         return Cell(percentage(found.value, 2) if found is not None else MISSING)
     return Cell(number(found.value), interval(found, 2)) if found is not None else Cell(MISSING)
 
 
 EXACT_METRICS = {
-    "exact_hr1": "HR@1%",
-    "exact_hr3": "HR@3%",
-    "exact_hr10": "HR@10%",
-    "exact_regret": "regret",
+    **{name: f"HR@{percent}%" for percent, name in names.EXACT_HIT_RATES.items()},
+    names.EXACT_REGRET: "regret",
 }
 
 
 def exact_table(estimates: Estimates) -> Table | None:
     """Returns hit rates among all lists and the regret to the best of them; None where none were searched."""
     judges = [
-        judge for judge in judges_of_lists(estimates) if ("generator", judge, "exact_regret") in estimates
+        judge
+        for judge in judges_of_lists(estimates)
+        if (names.GENERATOR, judge, names.EXACT_REGRET) in estimates
     ]
     if not judges:
         return None
@@ -180,9 +186,9 @@ def distillation_table(estimates: Estimates) -> Table:
         Row(
             JUDGE_LABELS[judge],
             [
-                _cell(estimates.get(("beam", judge, "hr1"))),
-                _cell(estimates.get(("generator", judge, "hr1"))),
-                _cell(estimates.get(("generator", judge, "hr1_below_beam")), signed=True),
+                _cell(estimates.get((names.BEAM, judge, names.HR1))),
+                _cell(estimates.get((names.GENERATOR, judge, names.HR1))),
+                _cell(estimates.get((names.GENERATOR, judge, names.HR1_BELOW_BEAM)), signed=True),
             ],
         )
         for judge in judges_of_lists(estimates)
@@ -196,12 +202,12 @@ def quality_table(estimates: Estimates) -> Table:
         Row(
             label,
             [
-                _cell(estimates.get((model, "clicks", metric)), signed="over" in metric)
+                _cell(estimates.get((model, names.CLICKS, metric)), signed="over" in metric)
                 for metric in QUALITY_METRICS
             ],
         )
         for model, label in MODEL_LABELS.items()
-        if any((model, "clicks", metric) in estimates for metric in QUALITY_METRICS)
+        if any((model, names.CLICKS, metric) in estimates for metric in QUALITY_METRICS)
     ]
     return Table("model", list(QUALITY_METRICS.values()), rows)
 
@@ -211,7 +217,7 @@ def agreement_table(estimates: Estimates) -> Table:
     rows = [
         Row(f"{JUDGE_LABELS.get(one, one)} and {JUDGE_LABELS.get(other, other)}", [_cell(found)])
         for (one, other, metric), found in estimates.items()
-        if metric == "rank_correlation"
+        if metric == names.RANK_CORRELATION
     ]
     return Table("judges", ["rank correlation"], rows)
 
@@ -224,7 +230,7 @@ def optimism_table(diagnostics: pd.DataFrame) -> Table:
         )
         for one in diagnostics[diagnostics["at"].isna()].to_dict("records")
     }
-    judges = [judge for judge in JUDGE_LABELS if ("optimism", "beam", judge) in found]
+    judges = [judge for judge in JUDGE_LABELS if (names.OPTIMISM, names.BEAM, judge) in found]
     rows = [
         Row(label, [cell for judge in judges for cell in _optimism(found, subject, judge)])
         for subject, label in SUBJECT_LABELS.items()
@@ -234,9 +240,9 @@ def optimism_table(diagnostics: pd.DataFrame) -> Table:
 
 
 def _optimism(found: Estimates, subject: str, judge: str) -> list[Cell]:
-    share = found.get(("optimism_share", subject, judge))
+    share = found.get((names.OPTIMISM_SHARE, subject, judge))
     return [
-        _cell(found.get(("optimism", subject, judge)), signed=True),
+        _cell(found.get((names.OPTIMISM, subject, judge)), signed=True),
         Cell(percentage(share.value, 1, signed=True) if share is not None else MISSING),
     ]
 

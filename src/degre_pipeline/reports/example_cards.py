@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.examples import FIXED_COLUMNS
 from degre_pipeline.reports.numbers import JUDGE_LABELS, SUBJECT_LABELS, number
 
@@ -52,7 +53,7 @@ def examples_of(example_lists: pd.DataFrame) -> list[Example]:
 def _example(rows: pd.DataFrame) -> Example:
     first = rows.iloc[0]
     values = rows.drop_duplicates("subject").set_index("subject")["list_value"].astype(float).to_dict()
-    base = values.get("ranking_order", math.nan)
+    base = values.get(names.RANKING_ORDER, math.nan)
     return Example(
         chosen_for=str(first["chosen_for"]),
         request=str(first["request_id"]),
@@ -62,7 +63,7 @@ def _example(rows: pd.DataFrame) -> Example:
             ExampleList(
                 subject=label,
                 value=number(values[subject]),
-                gain="" if subject == "ranking_order" else number(values[subject] - base, signed=True),
+                gain="" if subject == names.RANKING_ORDER else number(values[subject] - base, signed=True),
                 slots=_slots(rows[rows["subject"] == subject].sort_values("slot")),
             )
             for subject, label in SUBJECT_LABELS.items()

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from degre_pipeline.experiments.lift_rows import BEFORE, COMPARISONS, EVERYBODY, MEASURES
+from degre_pipeline.judging import names
 from degre_pipeline.reports.page import render
 from degre_pipeline.reports.plots import MUTED_COLOUR, SUBJECT_COLOURS, drawing, image_address
 from degre_pipeline.run_facts import RunFacts
-from degre_pipeline.simulation.online_experiment import ARMS
+from degre_pipeline.simulation.online_experiment import ARMS, DEGRE, PRM, RANKING_ORDER
 
 Rows = Sequence[Mapping[str, Any]]
 TITLES = {"click_through": "clicks a shown item", "orders": "orders a visit", "revenue": "revenue a visit"}
-NAMES = {"ranking_order": "ranking order", "prm": "PRM", "degre": "DeGRe"}
-_COLOURS = {"prm": MUTED_COLOUR, "degre": SUBJECT_COLOURS["generator"]}
+NAMES = {RANKING_ORDER: "ranking order", PRM: "PRM", DEGRE: "DeGRe"}
+_COLOURS = {PRM: MUTED_COLOUR, DEGRE: SUBJECT_COLOURS[names.GENERATOR]}
 
 
 def render_online_report(
@@ -77,7 +78,7 @@ def lift_plot(rows: Rows) -> str:
     with drawing(len(MEASURES), height=0.34 * len(groups) + 1.3, share_y=True) as (figure, panels):
         for panel, measure in zip(panels, MEASURES, strict=True):
             panel.axvline(0, color=MUTED_COLOUR, linewidth=1)
-            for shift, arm in ((-0.14, "prm"), (0.14, "degre")):
+            for shift, arm in ((-0.14, PRM), (0.14, DEGRE)):
                 _draw(panel, rows, groups, measure=measure, arm=arm, shift=shift)
             panel.set_title(TITLES[measure])
             panel.set_xlabel("lift over the ranking order, %")
@@ -92,7 +93,7 @@ def _draw(
 ) -> None:
     """Draws an arm's lifts: a point a group, and a line from end to end of its interval."""
     found = [
-        (place + shift, one(rows, subject=arm, against="ranking_order", by=by, group=group, measure=measure))
+        (place + shift, one(rows, subject=arm, against=RANKING_ORDER, by=by, group=group, measure=measure))
         for place, (by, group) in enumerate(groups)
     ]
     known = [(place, row) for place, row in found if row["value"] is not None and row["low"] is not None]

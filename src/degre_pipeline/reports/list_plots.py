@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from degre_pipeline.judging.metric_rows import PERCENTS
+from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
     SUBJECT_LABELS,
@@ -32,19 +32,19 @@ def hit_rates(estimates: Estimates) -> str:
         for panel, judge in zip(axes, judges, strict=True):
             for position, subject in enumerate(subjects):
                 _bars(panel, estimates, subject, judge, (position - (len(subjects) - 1) / 2) * 0.16)
-            chance = [percent / 100 for percent in PERCENTS]
-            start, end = ([x + side for x in range(len(PERCENTS))] for side in (-0.42, 0.42))
+            chance = [percent / 100 for percent in names.HIT_RATES]
+            start, end = ([x + side for x in range(len(names.HIT_RATES))] for side in (-0.42, 0.42))
             panel.hlines(chance, start, end, color=OBSERVED_COLOUR, linewidth=0.8, linestyle=":")
             panel.set(title=JUDGE_LABELS[judge], ylim=(0, 1.02))
-            panel.set_xticks(range(len(PERCENTS)), [f"HR@{percent}%" for percent in PERCENTS])
+            panel.set_xticks(range(len(names.HIT_RATES)), [f"HR@{percent}%" for percent in names.HIT_RATES])
             panel.grid(visible=False, axis="x")
         legend_below(figure, axes)
         return image_address(figure)
 
 
 def _bars(panel: Axes, estimates: Estimates, subject: str, judge: str, offset: float) -> None:
-    for x, percent in enumerate(PERCENTS):
-        found = estimates.get((subject, judge, f"hr{percent}"))
+    for x, name in enumerate(names.HIT_RATES.values()):
+        found = estimates.get((subject, judge, name))
         if found is None:
             continue
         label = SUBJECT_LABELS[subject] if x == 0 else None

@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from degre_pipeline.experiments.day_rows import BEST, GAIN, RANKING_ORDER
+from degre_pipeline.experiments.day_rows import BEST, GAIN
 from degre_pipeline.experiments.served_lists import CHAMPION, FROZEN
+from degre_pipeline.judging.names import RANKING_ORDER, REGRET_REMOVED
 from degre_pipeline.reports.page import render
 from degre_pipeline.reports.plots import MUTED_COLOUR, drawing, image_address
 from degre_pipeline.run_facts import RunFacts
@@ -50,7 +51,7 @@ def draw_quality(panel: Any, figures: pd.DataFrame) -> None:
     for subject, colour in _COLOURS.items():
         own = _of(figures, subject)
         panel.plot(
-            own.index, 100 * own["regret_removed"], "o-", color=colour, markersize=4, label=NAMES[subject]
+            own.index, 100 * own[REGRET_REMOVED], "o-", color=colour, markersize=4, label=NAMES[subject]
         )
     for day, version in promotions(figures).items():
         at = pd.Timestamp(day)

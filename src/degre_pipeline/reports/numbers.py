@@ -4,25 +4,31 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from degre_pipeline.judging import names
 from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.schema import RANKING_SCORE
 
 SUBJECT_LABELS = {
-    "generator": "generator",
-    "beam": "beam search",
-    "ranking_order": "ranking order",
-    "exposed": "exposed list",
-    "random": "random list",
+    names.GENERATOR: "generator",
+    names.BEAM: "beam search",
+    names.RANKING_ORDER: "ranking order",
+    names.EXPOSED: "exposed list",
+    names.RANDOM: "random list",
 }
 """The subjects in the order of reading."""
 
-JUDGE_LABELS = {"truth": "truth", "external": "external evaluator", "mining": "mining evaluator"}
+JUDGE_LABELS = {
+    names.TRUTH: "truth",
+    names.EXTERNAL: "external evaluator",
+    names.MINING: "mining evaluator",
+}
 """The judges of lists, the most trustworthy first."""
 
 MODEL_LABELS = {
-    "mining_evaluator": "mining evaluator",
-    "external_evaluator": "external evaluator",
-    "true_model": "true model",
-    "ranking_score": "ranking score",
+    names.MINING_EVALUATOR: "mining evaluator",
+    names.EXTERNAL_EVALUATOR: "external evaluator",
+    names.TRUE_MODEL: "true model",
+    RANKING_SCORE: "ranking score",
 }
 
 MISSING = "-"
@@ -45,27 +51,29 @@ def estimates_of(metrics: Iterable[Mapping[str, Any]]) -> Estimates:
 
 def judges_of_lists(estimates: Estimates) -> list[str]:
     """Returns the judges that valued lists, the most trustworthy first."""
-    present = {judge for _, judge, metric in estimates if metric == "utility"}
+    present = {judge for _, judge, metric in estimates if metric == names.UTILITY}
     return [judge for judge in JUDGE_LABELS if judge in present]
 
 
 def subjects_of(estimates: Estimates) -> list[str]:
     """Returns the subjects whose lists were valued, in the order of reading."""
-    present = {subject for subject, _, metric in estimates if metric == "utility"}
+    present = {subject for subject, _, metric in estimates if metric == names.UTILITY}
     return [subject for subject in SUBJECT_LABELS if subject in present]
 
 
 def logged_subjects(estimates: Estimates) -> list[str]:
     """Returns the subjects that logged clicks speak of, in the order of reading, the simple ones last."""
-    present = {subject for subject, judge, metric in estimates if (judge, metric) == ("logged_clicks", "mrr")}
+    present = {
+        subject for subject, judge, metric in estimates if (judge, metric) == (names.LOGGED_CLICKS, names.MRR)
+    }
     return [*(name for name in SUBJECT_LABELS if name in present), *sorted(present - set(SUBJECT_LABELS))]
 
 
 def subject_label(subject: str) -> str:
     """Returns how a subject is called; one that orders by a feature alone is named after it."""
-    if subject == "item_mean":
+    if subject == names.ITEM_MEAN:
         return "click rate of the item"
-    return SUBJECT_LABELS.get(subject, f"click rate by {subject.removeprefix('by_')}")
+    return SUBJECT_LABELS.get(subject, f"click rate by {subject.removeprefix(names.BY_FEATURE)}")
 
 
 def regret_removed(estimates: Estimates, subject: str) -> float:
@@ -73,7 +81,9 @@ def regret_removed(estimates: Estimates, subject: str) -> float:
 
     1 is the true best list, 0 the ranking order, below 0 worse than the ranking order.
     """
-    own, ranking = (estimates.get((name, "truth", "regret")) for name in (subject, "ranking_order"))
+    own, ranking = (
+        estimates.get((name, names.TRUTH, names.REGRET)) for name in (subject, names.RANKING_ORDER)
+    )
     if own is None or ranking is None or ranking.value <= 0:
         return math.nan
     return 1 - own.value / ranking.value

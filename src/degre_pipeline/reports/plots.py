@@ -10,16 +10,22 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from degre_pipeline.judging import names
+
 # Okabe and Ito's palette, which people with colour-blindness can tell apart.
 SUBJECT_COLOURS = {
-    "generator": "#0072B2",
-    "beam": "#E69F00",
-    "ranking_order": "#5F6B76",
-    "exposed": "#009E73",
-    "random": "#C3CAD1",
+    names.GENERATOR: "#0072B2",
+    names.BEAM: "#E69F00",
+    names.RANKING_ORDER: "#5F6B76",
+    names.EXPOSED: "#009E73",
+    names.RANDOM: "#C3CAD1",
 }
-MODEL_COLOURS = {"mining_evaluator": "#CC79A7", "external_evaluator": "#0072B2", "true_model": "#009E73"}
-JUDGE_COLOURS = {"truth": "#009E73", "external": "#0072B2", "mining": "#CC79A7"}
+MODEL_COLOURS = {
+    names.MINING_EVALUATOR: "#CC79A7",
+    names.EXTERNAL_EVALUATOR: "#0072B2",
+    names.TRUE_MODEL: "#009E73",
+}
+JUDGE_COLOURS = {names.TRUTH: "#009E73", names.EXTERNAL: "#0072B2", names.MINING: "#CC79A7"}
 OBSERVED_COLOUR = "#1F2933"
 MUTED_COLOUR = "#9AA5B1"
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import (
     MISSING,
     SUBJECT_LABELS,
@@ -35,10 +36,13 @@ def results_table(metrics: Iterable[Mapping[str, Any]]) -> str:
         )
     judge = judges[0]
     header = ["list", "clicks a list", "gain on ranking order"]
-    header += ["regret removed"] if judge == "truth" else []
+    header += ["regret removed"] if judge == names.TRUTH else []
     header += [f"HR@1% {name}" for name in judges]
     rows = [_row(estimates, subject, judges) for subject in subjects_of(estimates)]
-    title = {"truth": "Expected clicks in truth", "external": "Expected clicks by the external evaluator"}
+    title = {
+        names.TRUTH: "Expected clicks in truth",
+        names.EXTERNAL: "Expected clicks by the external evaluator",
+    }
     return "\n".join(
         [title.get(judge, f"Expected clicks by {judge}") + ", with 95% intervals", *_aligned([header, *rows])]
     )
@@ -46,11 +50,11 @@ def results_table(metrics: Iterable[Mapping[str, Any]]) -> str:
 
 def _row(estimates: Estimates, subject: str, judges: Sequence[str]) -> list[str]:
     judge = judges[0]
-    cells = [SUBJECT_LABELS[subject], _cell(estimates, subject, judge, "utility")]
-    cells.append(_cell(estimates, subject, judge, "utility_over_ranking_order", signed=True))
-    if judge == "truth":
+    cells = [SUBJECT_LABELS[subject], _cell(estimates, subject, judge, names.UTILITY)]
+    cells.append(_cell(estimates, subject, judge, names.UTILITY_OVER_RANKING_ORDER, signed=True))
+    if judge == names.TRUTH:
         cells.append(percentage(regret_removed(estimates, subject)))
-    return cells + [_cell(estimates, subject, name, "hr1", bounds=False) for name in judges]
+    return cells + [_cell(estimates, subject, name, names.HR1, bounds=False) for name in judges]
 
 
 def _cell(

@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from degre_pipeline.judging import names
+from degre_pipeline.judging.study.study_judges import TRAINED
 from degre_pipeline.judging.study.study_rows import ALL
 from degre_pipeline.reports.page import render
 from degre_pipeline.reports.plots import svg_address
 from degre_pipeline.run_facts import RunFacts
 
-JUDGES = ("truth", "external", "second", "paper_like", "second_paper_like", "bidirectional", "mining")
+JUDGES = (names.TRUTH, *TRAINED, names.MINING)
 Rows = Sequence[dict[str, Any]]
 
 
@@ -19,17 +21,17 @@ def tables(rows: Rows, agreement: pd.DataFrame) -> dict[str, pd.DataFrame | None
     """Returns the tables by title: HR@1% and gains by judge, what truth says, optimism, distillation gap."""
     pooled = _over_seeds(pd.DataFrame(rows))
     return {
-        "HR@1%": _by_judge(pooled, "hr1", "{:.3f}"),
-        "Clicks a list over the ranking order": _by_judge(pooled, "over_ranking_order", "{:+.3f}"),
+        "HR@1%": _by_judge(pooled, names.HR1, "{:.3f}"),
+        "Clicks a list over the ranking order": _by_judge(pooled, names.OVER_RANKING_ORDER, "{:+.3f}"),
         "Clicks a list over the first arm's, seed by seed and request by request": _by_judge(
-            pooled, "over_first_arm", "{:+.4f}"
+            pooled, names.OVER_FIRST_ARM, "{:+.4f}"
         ),
         "Share of the ranking order's regret that is removed, in truth": _by_judge(
-            pooled, "regret_removed", "{:.1%}"
+            pooled, names.REGRET_REMOVED, "{:.1%}"
         ),
-        "Optimism: the miner's value over the judge's": _by_judge(pooled, "optimism", "{:+.1%}"),
+        "Optimism: the miner's value over the judge's": _by_judge(pooled, names.OPTIMISM, "{:+.1%}"),
         "Distillation gap: HR@1% of the teacher less the generator's": _by_judge(
-            pooled, "hr1_below_teacher", "{:+.3f}"
+            pooled, names.HR1_BELOW_TEACHER, "{:+.3f}"
         ),
         "Two ensembles of a size, on random lists": agreement.round(3),
     }
@@ -64,8 +66,8 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
     from matplotlib import pyplot as plt
 
     pooled = _over_seeds(pd.DataFrame(rows))
-    removed = pooled[(pooled["metric"] == "regret_removed") & (pooled["subject"] != "optimum")]
-    hits = pooled[pooled["metric"] == "hr1"].pivot_table(
+    removed = pooled[(pooled["metric"] == names.REGRET_REMOVED) & (pooled["subject"] != names.OPTIMUM)]
+    hits = pooled[pooled["metric"] == names.HR1].pivot_table(
         index="subject", columns="judge", values="value", sort=False
     )
     widths = [3, 2, 2] if len(removed) else [3, 2]
@@ -85,7 +87,7 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
         for of_subjects in axes[:-1]:
             of_subjects.invert_yaxis()
             of_subjects.grid(alpha=0.3)
-        for column in ("rank_correlation", "hr1_of_best"):
+        for column in (names.RANK_CORRELATION, "hr1_of_best"):
             axes[-1].plot(agreement["members"], agreement[column], marker="o", label=column)
         axes[-1].set(xlabel="members of each of two ensembles", xticks=agreement["members"], ylim=(0, 1.02))
         axes[-1].legend()

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
     Estimates,
@@ -30,10 +31,12 @@ def verdicts(estimates: Estimates) -> list[Verdict]:
     """
     found = []
     for judge in judges_of_lists(estimates):
-        gain = estimates.get(("generator", judge, "utility_over_ranking_order"))
-        if gain is not None and judge != "mining":
-            doubt = "" if judge == "truth" else _doubt(estimates)
-            found.append(_verdict(judge, gain, estimates.get(("ranking_order", judge, "utility")), doubt))
+        gain = estimates.get((names.GENERATOR, judge, names.UTILITY_OVER_RANKING_ORDER))
+        if gain is not None and judge != names.MINING:
+            doubt = "" if judge == names.TRUTH else _doubt(estimates)
+            found.append(
+                _verdict(judge, gain, estimates.get((names.RANKING_ORDER, judge, names.UTILITY)), doubt)
+            )
     return found
 
 
@@ -42,7 +45,7 @@ def _verdict(judge: str, gain: Estimate, ranking: Estimate | None, doubt: str) -
     outcome = {"good": "beats", "bad": "loses to", "open": "cannot be told apart from"}[tone]
     share = gain.value / ranking.value if ranking is not None and ranking.value > 0 else math.nan
     relative = "" if math.isnan(share) else f" ({percentage(share, 1, signed=True)})"
-    by = "In truth" if judge == "truth" else f"By the {JUDGE_LABELS[judge]}"
+    by = "In truth" if judge == names.TRUTH else f"By the {JUDGE_LABELS[judge]}"
     figures = (
         f"{number(gain.value, signed=True)} expected clicks a list{relative}, 95% interval "
         f"{interval(gain, signed=True) or 'unknown'}"
@@ -54,13 +57,13 @@ def _verdict(judge: str, gain: Estimate, ranking: Estimate | None, doubt: str) -
 
 def _doubt(estimates: Estimates) -> str:
     """Returns why a judge's gain is not to be believed, by the logged clicks and the log; else nothing."""
-    order = estimates.get(("generator", "logged_clicks", "order_over_shown"))
+    order = estimates.get((names.GENERATOR, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN))
     if order is None:
         return ""
     said = f"{number(order.value, signed=True)} {interval(order, signed=True)} in NDCG"
     if order.high < 0:
         return f"The logged clicks disagree: they stand lower in its order than in the shown one, {said}."
-    coverage = estimates.get(("log", "log", "slot_coverage"))
+    coverage = estimates.get((names.LOG, names.LOG, names.SLOT_COVERAGE))
     if coverage is not None and coverage.value < LEAST_COVERAGE and order.low <= 0:
         return (
             "The log cannot tell: it hardly shows another order, and its clicks do not speak for this one, "

@@ -12,7 +12,7 @@ from degre_pipeline.simulation.click_world import ClickTruth, FloatArray, IntArr
 from degre_pipeline.simulation.shop import Shop
 from degre_pipeline.simulation.shop_day import purchase_probabilities
 
-ARMS = ("ranking_order", "prm", "degre")
+ARMS = RANKING_ORDER, PRM, DEGRE = "ranking_order", "prm", "degre"
 """What users are shown: the ranking order, the order of PRM's scores, the lists of the served model."""
 
 _HASH_VALUES = 1 << 64

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.log_support import CONSTANT, figures_of
 from degre_pipeline.reranker.support import LEAST_COVERAGE
 from degre_pipeline.validation.data_docs import build_site, run_expectations
@@ -37,21 +38,26 @@ class LogSupportPage:
 def _rules() -> list["Expectation"]:
     return [
         between(
-            "slot_coverage",
+            names.SLOT_COVERAGE,
             LEAST_COVERAGE,
             1.0,
             sentence="slot_coverage: the log shows every rank in every slot often enough to compare orders",
         ),
-        between("slot_entropy", 0.1, 1.0, sentence="slot_entropy: slots do not follow from the score"),
+        between(names.SLOT_ENTROPY, 0.1, 1.0, sentence="slot_entropy: slots do not follow from the score"),
         between(
-            "in_ranking_order", 0.0, 0.95, sentence="in_ranking_order: some lists are not their ranking order"
+            names.IN_RANKING_ORDER,
+            0.0,
+            0.95,
+            sentence="in_ranking_order: some lists are not their ranking order",
         ),
         between(
-            "lists_with_usual_clicks",
+            names.LISTS_WITH_USUAL_CLICKS,
             0.0,
             CONSTANT,
             sentence="lists_with_usual_clicks: lists differ in their number of clicks",
         ),
-        between("candidates_without_item", 0.0, 0.0, sentence="every candidate has a row in table items"),
-        between("requests_without_user", 0.0, 0.0, sentence="every request's user has a row in table users"),
+        between(names.CANDIDATES_WITHOUT_ITEM, 0.0, 0.0, sentence="every candidate has a row in table items"),
+        between(
+            names.REQUESTS_WITHOUT_USER, 0.0, 0.0, sentence="every request's user has a row in table users"
+        ),
     ]

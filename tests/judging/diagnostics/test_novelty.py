@@ -5,7 +5,7 @@ import torch
 from diagnosed import CONFIG, figure
 
 from degre_pipeline.judging.diagnostics.novelty import novelty_rows
-from degre_pipeline.judging.subjects import SUBJECTS
+from degre_pipeline.judging.names import SUBJECTS
 
 FIRST, NEXT = "unlogged_item_in_slot", "unlogged_next_item"
 

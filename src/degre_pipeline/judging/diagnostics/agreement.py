@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated, row
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge, Values, prefix_values
@@ -41,10 +42,10 @@ def judge_agreement_rows(
     for one, other in combinations(random, 2):
         pair = f"{one}-{other}"
         within = rank_correlation(random[one], random[other])
-        rows += estimated("agreement", "random", pair, within, config)
+        rows += estimated("agreement", names.RANDOM, pair, within, config)
         rows += estimated("agreement", "mined", pair, _within(of_mined[one], of_mined[other], real), config)
         across = correlation_over_requests(above[one], above[other], config)
-        rows += [row("agreement", "exposed", pair, across)] if np.isfinite(across.value) else []
+        rows += [row("agreement", names.EXPOSED, pair, across)] if np.isfinite(across.value) else []
     return rows
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Values
 from degre_pipeline.reranker.metrics import Estimate, bootstrap
 
 COLUMNS = ("diagnostic", "subject", "judge", "at", "value", "low", "high")
 Row = dict[str, object]
-MINER = "mining"
+MINER = names.MINING
 """The judge that guided the search."""
 
 
@@ -58,8 +59,8 @@ def rows_along(
     for column, at in enumerate(places):
         for judge, judged in values.items():
             own = judged[:, column]
-            rows += estimated(f"value_by_{place}", "beam", judge, own, config, at=at)
+            rows += estimated(f"value_by_{place}", names.BEAM, judge, own, config, at=at)
             if judge != MINER:
                 above = values[MINER][:, column] - own
-                rows += estimated(f"optimism_by_{place}", "beam", judge, above, config, at=at)
+                rows += estimated(f"optimism_by_{place}", names.BEAM, judge, above, config, at=at)
     return rows

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
-from degre_pipeline.judging.subjects import SUBJECTS
+from degre_pipeline.sources.splits import MINING, TRAIN
 
 PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
 """What may have been logged together, by the name of the share that was not."""
-JUDGE = "log"
 
 
 def novelty_rows(
@@ -28,15 +28,15 @@ def novelty_rows(
         evaluated_lists: `request_id` [b], and candidate indices by subject, [b, t]; -1 at the end.
         config: Of the intervals.
     """
-    taught = lists[(lists["split"] == "train") & (lists["role"] == "mining")]
+    taught = lists[(lists["split"] == TRAIN) & (lists["role"] == MINING)]
     logged = _placed(taught["candidate_item_ids"], taught["exposed_indices"])
     shown = lists.set_index("request_id")["candidate_item_ids"][evaluated_lists["request_id"].tolist()]
     rows: list[Row] = []
-    for subject in SUBJECTS:
+    for subject in names.SUBJECTS:
         placed = _placed(shown, [own[own >= 0] for own in evaluated_lists[subject].numpy()])
         for diagnostic, pair in PAIRS.items():
             unlogged = _share_unlogged(placed[["row", *pair]].dropna(), logged[pair].dropna(), pair)
-            rows += estimated(diagnostic, subject, JUDGE, unlogged, config)
+            rows += estimated(diagnostic, subject, names.LOG, unlogged, config)
     return rows
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.diagnostic_rows import MINER, Row, estimated, row
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Values
 from degre_pipeline.reranker.metrics import Estimate
 
 DECILES = 10
-IN_DETAIL = ("beam", "exposed")
+IN_DETAIL = (names.BEAM, names.EXPOSED)
 """Mined lists, and beside them exposed lists, the kind that the miner learned from."""
 
 
@@ -36,10 +37,10 @@ def _of_lists(
 ) -> list[Row]:
     expected, value = (part["value"].to_numpy(float) for part in (mining, judged))
     above = expected - value
-    rows = estimated("optimism", subject, judge, above, config)
+    rows = estimated(names.OPTIMISM, subject, judge, above, config)
     if value.mean() > 0:
         share = Estimate(float(above.mean() / value.mean()), np.nan, np.nan)
-        rows.append(row("optimism_share", subject, judge, share))
+        rows.append(row(names.OPTIMISM_SHARE, subject, judge, share))
     if subject in IN_DETAIL:
         for at, group in enumerate(deciles(expected), start=1):
             rows += estimated("optimism_by_decile", subject, judge, above[group], config, at=at)

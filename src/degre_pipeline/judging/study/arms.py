@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, Values, prefix_values
@@ -60,8 +61,8 @@ def train_miner(
 ) -> Miner:
     """Returns the miner of a recipe, of which the settings of the generator are not looked at."""
     weights, _ = train_evaluator(
-        requests.of("train", "mining"),
-        requests.of("validation", "mining"),
+        requests.of("train", names.MINING),
+        requests.of("validation", names.MINING),
         sizes=sizes,
         config=recipe.evaluator,
         training=recipe.evaluator_training,
@@ -95,7 +96,7 @@ def as_miner(
         evaluator,
         MinedRequests.of(requests.select(rows), found["sequences"], found["values"], found["step_values"]),
         {**lists, **exact},
-        comparison_values(EvaluatorJudge("mining", evaluator), few, config),
+        comparison_values(EvaluatorJudge(names.MINING, evaluator), few, config),
     )
 
 
@@ -132,7 +133,7 @@ def run_arm(
     model = restore_decoding(weights).to(choose_device(config.device))
     batches = [batch.to(choose_device(config.device)) for batch in asked.batches(config.batch_size)]
     greedy = [model.decode(b.static, b.candidates, b.mask)[0].cpu() for b in batches]
-    lists = {"generator": torch.cat(greedy), **miner.lists}
+    lists = {names.GENERATOR: torch.cat(greedy), **miner.lists}
     return {**lists, **_own_opinion(miner, asked, lists, config)}
 
 
@@ -144,10 +145,12 @@ def reference_lists(
     A beam looks for those; `exact_judge` is the best list of all by the external one, of the first requests.
     """
     few = asked.select(slice(0, config.judged_requests))
-    exact = {"exact_judge": exact_optimum(judges["external"], asked, config)} if config.exact_requests else {}
+    exact = (
+        {"exact_judge": exact_optimum(judges[names.EXTERNAL], asked, config)} if config.exact_requests else {}
+    )
     return {
-        "ranking_order": ranking_order(asked),
-        "exposed": asked.shown,
+        names.RANKING_ORDER: ranking_order(asked),
+        names.EXPOSED: asked.shown,
         **{f"best_of_{name}": best_of_beam(judge, few, beam) for name, judge in judges.items()},
         **exact,
     }
@@ -178,7 +181,7 @@ def exact_optimum(evaluator: Evaluator, asked: Requests, config: EvaluationConfi
 def _own_opinion(miner: Miner, asked: Requests, lists: Lists, config: EvaluationConfig) -> Lists:
     whole = {subject: own for subject, own in lists.items() if len(own) == len(asked)}
     stacked = torch.stack(list(whole.values()), 1)
-    judge = EvaluatorJudge("mining", miner.evaluator)
+    judge = EvaluatorJudge(names.MINING, miner.evaluator)
     values = prefix_values(judge, asked, stacked, config.batch_size)[..., -1].round(DECIMALS)
     opinion = {}
     for place, subject in enumerate(whole):

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Judge, Values, true_optimum, values_of_lists
 from degre_pipeline.judging.study.study_config import REFERENCE, TWIN
@@ -15,7 +16,7 @@ from degre_pipeline.reranker.metrics import DECIMALS, hits, rank_correlation, ra
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.simulation.click_world import ClickTruth
 
-JUDGES_OF_TWIN = ("paper_like", "truth")
+JUDGES_OF_TWIN = (names.PAPER_LIKE, names.TRUTH)
 """The judge whose twin it is, which shares its training requests, and who needs none."""
 
 Shard = Mapping[str, Tensor]
@@ -50,7 +51,7 @@ def judged_lists(
             frames.append(_frame(asked, {**facts, "judge": judge.name}, values, ranked))
         if f"value.{subject}" in shards[shard]:
             own = (shards[shard][f"{what}.{subject}"].numpy() for what in ("value", "rank"))
-            frames.append(_frame(asked, {**facts, "judge": "mining"}, *own))
+            frames.append(_frame(asked, {**facts, "judge": names.MINING}, *own))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -58,7 +59,10 @@ def optimum_rows(asked: Requests, truth: ClickTruth) -> pd.DataFrame:
     """Returns the true value of each request's best list as rows of `judged_lists`, subject `optimum`."""
     best = true_optimum(truth, asked.list_length).utility
     return _frame(
-        asked, {"arm": REFERENCE, "seed": "", "subject": "optimum", "judge": "truth"}, best, np.empty(0)
+        asked,
+        {"arm": REFERENCE, "seed": "", "subject": names.OPTIMUM, "judge": names.TRUTH},
+        best,
+        np.empty(0),
     )
 
 
@@ -78,7 +82,7 @@ def agreement_by_size(external: Values, second: Values) -> pd.DataFrame:
         rows.append(
             {
                 "members": members,
-                "rank_correlation": float(np.nanmean(rank_correlation(one, other))),
+                names.RANK_CORRELATION: float(np.nanmean(rank_correlation(one, other))),
                 "hr1_of_best": float(hits(ranks(best, one), one.shape[1], 1).mean()),
             }
         )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.judges import EvaluatorJudge, Judge, TruthJudge, Values, truth_or_none
+from degre_pipeline.judging.names import BIDIRECTIONAL, EXTERNAL, PAPER_LIKE, SECOND, SECOND_PAPER_LIKE
 from degre_pipeline.judging.study.study_config import StudyConfig
 from degre_pipeline.reranker.baselines.nlgr_evaluator import (
     NlgrEvaluator,
@@ -19,12 +20,12 @@ from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
-from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.schema import ROLES, FieldSize
 from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
 
-TRAINED = ("external", "second", "paper_like", "second_paper_like", "bidirectional")
+TRAINED = (EXTERNAL, SECOND, PAPER_LIKE, SECOND_PAPER_LIKE, BIDIRECTIONAL)
 """The trained judges."""
 
 
@@ -43,7 +44,7 @@ def train_judges(
     All but the paper-like ones learn from requests that no miner learns from. Those are single evaluators
     of the paper's form and of other seeds, from all training requests, as the paper's most likely was.
     """
-    external, check = requests.of("train", "external"), requests.of("validation", "external")
+    external, check = requests.of("train", EXTERNAL), requests.of("validation", EXTERNAL)
     ensemble = replace(evaluator, members=study.judge_members)
     single = replace(evaluator, members=1, head="cumulative")
     every, held_out_of_every = requests.of("train"), requests.of("validation")
@@ -60,10 +61,10 @@ def train_judges(
         )[0]
         for offset, (name, config, learn, held_out) in enumerate(
             [
-                ("external", ensemble, external, check),
-                ("second", ensemble, external, check),
-                ("paper_like", single, every, held_out_of_every),
-                ("second_paper_like", single, every, held_out_of_every),
+                (EXTERNAL, ensemble, external, check),
+                (SECOND, ensemble, external, check),
+                (PAPER_LIKE, single, every, held_out_of_every),
+                (SECOND_PAPER_LIKE, single, every, held_out_of_every),
             ]
         )
     ]
@@ -114,7 +115,7 @@ def judges_of(
     device = choose_device(device_name)
     judges: list[Judge] = [
         BidirectionalJudge(name, restore_nlgr_evaluator(weights).to(device))
-        if name == "bidirectional"
+        if name == BIDIRECTIONAL
         else EvaluatorJudge(name, restore_evaluator(weights).to(device))
         for name, weights in trained.items()
     ]
@@ -127,7 +128,7 @@ def check_apart(requests: Requests) -> None:
 
     Roles are stored with the requests; two rows of one request would let one request have both.
     """
-    miners, judges = (requests.of("train", role).request_id for role in ("mining", "external"))
+    miners, judges = (requests.of("train", role).request_id for role in ROLES)
     shared = miners[torch.isin(miners, judges)]
     if len(shared):
         raise ValueError(

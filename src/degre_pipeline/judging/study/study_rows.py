@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
-from degre_pipeline.judging.metric_rows import PERCENTS
 from degre_pipeline.reranker.metrics import bootstrap, hits
 
 ALL = "all"
@@ -53,10 +53,10 @@ def _figures(judged: pd.DataFrame, first_arm: str, config: EvaluationConfig) -> 
         teacher=np.where(own_name, "teacher", judged["arm"] + ".teacher"),
         first=judged["subject"].mask(own_name),
     )
-    for percent in PERCENTS:
+    for percent, name in names.HIT_RATES.items():
         rank = named["rank"].to_numpy()
         hit = hits(np.nan_to_num(rank).astype(np.int64), config.comparison_lists, percent)
-        named[f"hr{percent}"] = np.where(np.isnan(rank), np.nan, hit)
+        named[name] = np.where(np.isnan(rank), np.nan, hit)
     parts = [_long(part, name) for name, part in _metrics(named)]
     found = pd.concat(parts, ignore_index=True)
     finite: pd.DataFrame = found[np.isfinite(found["value"])]
@@ -64,27 +64,27 @@ def _figures(judged: pd.DataFrame, first_arm: str, config: EvaluationConfig) -> 
 
 
 def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield "utility", named.assign(figure=named["value"])
-    for percent in PERCENTS:
-        yield f"hr{percent}", named.assign(figure=named[f"hr{percent}"])
+    yield names.UTILITY, named.assign(figure=named["value"])
+    for name in names.HIT_RATES.values():
+        yield name, named.assign(figure=named[name])
     of_request, keys = ["judge", "request_id"], ["judge", "seed", "request_id"]
     by_list = named.set_index(["subject", *keys])
-    ranking = _column(named, "ranking_order", "value", of_request)
+    ranking = _column(named, names.RANKING_ORDER, "value", of_request)
     gain = named["value"] - ranking
-    yield "over_ranking_order", named.assign(figure=gain)[named["subject"] != "ranking_order"]
+    yield names.OVER_RANKING_ORDER, named.assign(figure=gain)[named["subject"] != names.RANKING_ORDER]
     of_first = by_list["value"].reindex(_index(named, ["first", *keys])).to_numpy()
-    yield "over_first_arm", named.assign(figure=named["value"] - of_first)[named["first"].notna()]
-    best = _column(named, "optimum", "value", of_request)
-    yield "regret_removed", named.assign(figure=gain, over=best - ranking)[best.notna()]
-    own = named[named["judge"] == "mining"].set_index(["subject", "seed", "request_id"])["value"]
+    yield names.OVER_FIRST_ARM, named.assign(figure=named["value"] - of_first)[named["first"].notna()]
+    best = _column(named, names.OPTIMUM, "value", of_request)
+    yield names.REGRET_REMOVED, named.assign(figure=gain, over=best - ranking)[best.notna()]
+    own = named[named["judge"] == names.MINING].set_index(["subject", "seed", "request_id"])["value"]
     believed = pd.Series(
         own.reindex(_index(named, ["subject", "seed", "request_id"])).to_numpy(), named.index
     )
     optimistic = named.assign(figure=believed - named["value"], over=named["value"])
-    yield "optimism", optimistic[named["judge"] != "mining"]
-    of_teacher = by_list["hr1"].reindex(_index(named, ["teacher", *keys])).to_numpy()
-    generators = named["subject"].str.fullmatch(r"(\w+\.)?generator")
-    yield "hr1_below_teacher", named.assign(figure=of_teacher - named["hr1"])[generators]
+    yield names.OPTIMISM, optimistic[named["judge"] != names.MINING]
+    of_teacher = by_list[names.HR1].reindex(_index(named, ["teacher", *keys])).to_numpy()
+    generators = named["subject"].str.fullmatch(rf"(\w+\.)?{names.GENERATOR}")
+    yield names.HR1_BELOW_TEACHER, named.assign(figure=of_teacher - named[names.HR1])[generators]
 
 
 def _column(named: pd.DataFrame, subject: str, value: str, keys: list[str]) -> pd.Series:

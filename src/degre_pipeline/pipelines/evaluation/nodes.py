@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from degre_pipeline.judging import all_lists
+from degre_pipeline.judging import all_lists, names
 from degre_pipeline.judging.diagnostics.agreement import judge_agreement_rows
 from degre_pipeline.judging.diagnostics.diagnostic_rows import table_of
 from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsConfig
@@ -34,7 +34,7 @@ from degre_pipeline.judging.judges import (
 )
 from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, logged_requests
 from degre_pipeline.judging.metric_rows import agreement_rows, exact_rows, figures_by_request, summarise
-from degre_pipeline.judging.subjects import SUBJECTS, lists_of_subjects
+from degre_pipeline.judging.subjects import lists_of_subjects
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.evaluator import Evaluator
@@ -84,7 +84,7 @@ def judge_lists(
     requests = encoded.with_ids(evaluated_lists["request_id"])
     truth = truth_or_none(click_truth, requests)
     judges = _judges(requests, evaluators, click_truth)
-    lists = {subject: evaluated_lists[subject] for subject in SUBJECTS}
+    lists = {subject: evaluated_lists[subject] for subject in names.SUBJECTS}
     judgements = judge_subjects(requests, lists, judges, config.batch_size)
     optimum = true_optimum(truth, requests.list_length) if truth else None
     return add_ranks(add_truth(judgements, optimum), requests, judges, config)
@@ -100,7 +100,7 @@ def _restored(
 
     Raises: ValueError: If one of them was trained on requests that were encoded otherwise.
     """
-    trained = {"external": external_evaluator, "mining": mining_evaluator}
+    trained = {names.EXTERNAL: external_evaluator, names.MINING: mining_evaluator}
     for one in trained.values():
         check_encoding(one, encoded.encoding)
     device = choose_device(config.device)
@@ -128,7 +128,7 @@ def compare_with_all_lists(
     requests = encoded.with_ids(evaluated_lists["request_id"])
     return all_lists.compare_with_all_lists(
         requests,
-        {subject: evaluated_lists[subject] for subject in SUBJECTS},
+        {subject: evaluated_lists[subject] for subject in names.SUBJECTS},
         _restored(encoded, mining_evaluator, external_evaluator, config),
         truth_or_none(click_truth, requests),
         config,
@@ -147,11 +147,11 @@ def measure_evaluators(
     requests = encoded.of("test")
     levels = {
         f"{name}_evaluator": predicted_levels(evaluators[name], requests, config.batch_size)
-        for name in ("mining", "external")
+        for name in (names.MINING, names.EXTERNAL)
     }
     truth = truth_or_none(click_truth, requests)
     if truth:
-        levels["true_model"] = true_levels(truth, requests)
+        levels[names.TRUE_MODEL] = true_levels(truth, requests)
     rows = [row for model, predicted in levels.items() for row in quality_rows(model, predicted, requests)]
     return [*rows, *gauc_rows(levels, requests, config)], calibration_table(levels, requests)
 
@@ -189,8 +189,8 @@ def diagnose_models(
                 restore_generator(generator).to(device),
                 restore_evaluator(mining_evaluator, search.pessimism).to(device),
                 requests,
-                teacher=evaluated_lists["beam"][rows],
-                own=evaluated_lists["generator"][rows],
+                teacher=evaluated_lists[names.BEAM][rows],
+                own=evaluated_lists[names.GENERATOR][rows],
                 search=search,
                 config=config,
             ),
@@ -226,7 +226,7 @@ def replay_logged_clicks(
         feature_space.sizes(),
         (item_codes(lists, asked), item_codes(lists, log)),
     )
-    compared = {subject: evaluated_lists[subject] for subject in SUBJECTS} | floors
+    compared = {subject: evaluated_lists[subject] for subject in names.SUBJECTS} | floors
     return logged_click_rows(compared, logged_requests(lists, requests, asked), log, config)
 
 

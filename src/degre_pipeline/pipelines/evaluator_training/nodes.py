@@ -18,6 +18,7 @@ from degre_pipeline.reranker.support import with_head
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
+from degre_pipeline.sources.splits import EXTERNAL, MINING
 
 NOTHING_MINED = EpochMiningConfig(requests=0)
 
@@ -41,7 +42,7 @@ def train_mining_evaluator(
     """
     records = _epoch_records(encoded, epoch_mining)
     trained, history = _train(
-        "mining",
+        MINING,
         encoded,
         feature_space,
         log_support,
@@ -72,7 +73,7 @@ def train_external_evaluator(
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
     require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
     return _train(
-        "external",
+        EXTERNAL,
         encoded,
         feature_space,
         log_support,
@@ -121,7 +122,7 @@ def _train(
 def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:
     if not config.requests:
         return None
-    held_out = requests.of("validation", "mining")
+    held_out = requests.of("validation", MINING)
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(config.seed))
     return mined_each_epoch(held_out.select(order[: config.requests].sort().values), config.beam_size)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.release.gate.belongings import belongings, check_belongings, check_report, named
 from degre_pipeline.release.gate.decision import decide
 from degre_pipeline.release.gate.frozen_slice import draw_slice, lists_of_slice, users_by_request
@@ -76,7 +77,7 @@ def judge_versions(
         **{name: asdict(one.facts) if one else None for name, one in performed.items()},
         "differing_lists": count_differing(contest.challenger.lists, encoded, generator),
         "differing_shapes": contest.differing_shapes(encoded, generator),
-        "outdated_lists": count_differing(unpadded(evaluated_lists["generator"]), evaluated, generator),
+        "outdated_lists": count_differing(unpadded(evaluated_lists[names.GENERATOR]), evaluated, generator),
         "reservations": contest.reservations,
     }
     users = users_by_request(chosen, lists, config.old_user_requests)

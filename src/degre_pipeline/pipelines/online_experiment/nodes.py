@@ -34,10 +34,17 @@ from degre_pipeline.run_facts import RunFacts
 from degre_pipeline.serving.model.reranking_model import Reranker
 from degre_pipeline.serving.web.process import ProcessConfig, require_serving, running_service
 from degre_pipeline.simulation.click_world import ClickTruth
-from degre_pipeline.simulation.online_experiment import ExperimentConfig, draw_outcomes
+from degre_pipeline.simulation.online_experiment import (
+    DEGRE,
+    PRM,
+    RANKING_ORDER,
+    ExperimentConfig,
+    draw_outcomes,
+)
 from degre_pipeline.simulation.shop import ShopConfig, build_shop
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
+from degre_pipeline.sources.splits import MINING
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +108,7 @@ def train_prm(
     Its click model comes first. Both can be continued after an interruption.
     """
     encoding, device, sizes = encoded.encoding, choose_device(training.device), feature_space.sizes()
-    learn, check = (in_ranking_order(encoded.of(split, "mining")) for split in ("train", "validation"))
+    learn, check = (in_ranking_order(encoded.of(split, MINING)) for split in ("train", "validation"))
     identity = identity_of(
         training,
         device,
@@ -142,7 +149,7 @@ def train_prm(
 
 def show_ranking_order(visits: pd.DataFrame, simulated_shop: ShopConfig) -> pd.DataFrame:
     """Returns the beginning of the ranking order for every visit of its arm; that takes no time."""
-    own = visits.loc[visits["arm"] == "ranking_order", ["request_id"]].reset_index(drop=True)
+    own = visits.loc[visits["arm"] == RANKING_ORDER, ["request_id"]].reset_index(drop=True)
     places = pd.Series([list(range(simulated_shop.list_length))] * len(own), index=own.index)
     return own.assign(places=places, fallback="", latency_ms=0.0)
 
@@ -152,7 +159,7 @@ def show_by_prm(
 ) -> pd.DataFrame:
     """Returns the order of PRM's scores for every visit of its arm, computed in this process, one by one."""
     check_encoding(prm, feature_space.identity)
-    own = visits[visits["arm"] == "prm"]
+    own = visits[visits["arm"] == PRM]
     reranker = Reranker(restore_prm(prm), feature_space)
     with OneThread():
         return timed(
@@ -178,7 +185,7 @@ def show_by_service(
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release.registry import registry_uri, training_last_day
 
-    own = visits[visits["arm"] == "degre"]
+    own = visits[visits["arm"] == DEGRE]
     with running_service(registry_uri(), model_name, service) as client:
         version = client.version()["model_version"]
         check_unseen(training_last_day(model_name, version), version, traffic.requests)

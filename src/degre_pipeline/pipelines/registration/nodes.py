@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from degre_pipeline.judging import names
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
@@ -78,7 +79,11 @@ def register_model(
             name=model_name,
             tags=tags,
         )
-        evaluators = {"mining_evaluator": mining_evaluator, "external_evaluator": external_evaluator}
-        registration.keep_trained(registered["run_id"], feature_space, {**evaluators, "generator": generator})
+        trained = {
+            names.MINING_EVALUATOR: mining_evaluator,
+            names.EXTERNAL_EVALUATOR: external_evaluator,
+            names.GENERATOR: generator,
+        }
+        registration.keep_trained(registered["run_id"], feature_space, trained)
     registration.make_challenger(model_name, registered["version"], last_day(requests))
     return registered

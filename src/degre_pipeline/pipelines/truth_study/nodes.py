@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.datasets.shards import LoadedShards, Shards
+from degre_pipeline.judging import names
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judgements import comparison_values
 from degre_pipeline.judging.judges import EvaluatorJudge, draw_requests, truth_or_none
@@ -100,7 +101,7 @@ def run_arms(
     ]
     # Shards are named after their settings: one more seed, arm or judge, or a changed one, keeps the others.
     recipes = {f"{name}.{digest(recipe)}": recipe for name, recipe in each}
-    evaluators = {name: one for name, one in judges.items() if name != "bidirectional"}
+    evaluators = {name: one for name, one in judges.items() if name != names.BIDIRECTIONAL}
     weights = [fingerprint(judge.weights) for judge in evaluators.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
     of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
@@ -119,13 +120,13 @@ def run_arms(
             return reference_lists(asked, restored, study.ceiling_beam, config)
         recipe = recipes[name]
         if name == twin:
-            miner = as_miner(judges["second_paper_like"], encoded, asked, recipe.mining, config)
+            miner = as_miner(judges[names.SECOND_PAPER_LIKE], encoded, asked, recipe.mining, config)
         else:
             miner = miner_of(recipe.with_generator_of(own))
         return run_arm(miner, asked, sizes, recipe, config, name=name.replace(".", "_"), **kept)
 
-    names = (reference, *recipes)
-    return Shards(fingerprint=_fingerprint(encoded, (), config), names=names, make=make)
+    shards = (reference, *recipes)
+    return Shards(fingerprint=_fingerprint(encoded, (), config), names=shards, make=make)
 
 
 def judge_study(
@@ -154,7 +155,7 @@ def judge_study(
     few = asked.select(slice(0, config.judged_requests))
     fewer_lists = replace(config, comparison_lists=min(config.comparison_lists, 1000))
     return judged, agreement_by_size(
-        *(_by_member(weights, few, fewer_lists) for weights in (judges["external"], judges["second"]))
+        *(_by_member(weights, few, fewer_lists) for weights in (judges[names.EXTERNAL], judges[names.SECOND]))
     )
 
 

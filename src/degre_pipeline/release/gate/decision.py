@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from degre_pipeline.release.gate.evidence import INDEPENDENT_JUDGES, Evidence
+from degre_pipeline.judging import names
+from degre_pipeline.release.gate.evidence import Evidence
 from degre_pipeline.release.gate.findings import Finding
 from degre_pipeline.release.gate.gate_config import GateConfig
 from degre_pipeline.release.gate.log_rules import log_rules
@@ -49,8 +50,8 @@ def decide(evidence: Evidence, config: GateConfig) -> Decision:
 
     Raises: ValueError: If no judge valued the lists, or one that taught the generator.
     """
-    if not evidence.judged or not set(evidence.judged) <= set(INDEPENDENT_JUDGES):
-        allowed = f"one or more of {', '.join(INDEPENDENT_JUDGES)}"
+    if not evidence.judged or not set(evidence.judged) <= set(names.INDEPENDENT_JUDGES):
+        allowed = f"one or more of {', '.join(names.INDEPENDENT_JUDGES)}"
         raise ValueError(f"judges are {sorted(evidence.judged)}; allowed: {allowed}")
     findings = [
         *time_forward(evidence),

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from degre_pipeline.judging import names
+from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.metrics import Array
-
-INDEPENDENT_JUDGES = ("truth", "external")
-"""Judges that did not teach the generator; the mining evaluator is none of them."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,11 @@ class Evidence:
     figures: Sequence[Mapping[str, Any]]
 
     def figure(self, subject: str, judge: str, metric: str, part: str = "value") -> float | None:
-        """Returns a figure, or an end of its interval; None where it was not measured."""
+        """Returns a figure, or an end of its interval; None where it was not measured.
+
+        Raises: ValueError: If the evaluation has no metric of that name: no rule may rest on a slip.
+        """
+        require(metric in names.METRICS, "metric of a rule", metric, f"one of {', '.join(names.METRICS)}")
         wanted = (subject, judge, metric)
         rows = (row for row in self.figures if (row["subject"], row["judge"], row["metric"]) == wanted)
         return next((row[part] for row in rows), None)

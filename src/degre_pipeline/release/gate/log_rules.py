@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from degre_pipeline.judging import names
 from degre_pipeline.release.gate.evidence import Evidence
 from degre_pipeline.release.gate.findings import Finding, at_least, at_most
 from degre_pipeline.release.gate.gate_config import GateConfig
 
-CLICKS = "logged_clicks"
 AT_RANDOM = 0.99
 """Entropy of slots from which lists count as shown at random: a judge can then value all lists alike."""
 
@@ -18,11 +18,11 @@ def log_rules(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     yield replay(evidence, config)
     for judge in evidence.judged:
         yield optimism(judge, evidence, config)
-        gain = evidence.figure("generator", judge, "utility_over_exposed", "low")
+        gain = evidence.figure(names.GENERATOR, judge, names.UTILITY_OVER_EXPOSED, "low")
         yield at_least(
             "shown_lists", f"gain on the shown lists by {judge}, lower end", gain, config.least_gain
         )
-    if "external" in evidence.judged:
+    if names.EXTERNAL in evidence.judged:
         yield random_lists(evidence, config)
 
 
@@ -33,9 +33,9 @@ def support(evidence: Evidence, config: GateConfig) -> Finding:
     order, must then speak for the challenger's order; otherwise it is for a person to say.
     """
     about = "slots whose item's rank the log shows there"
-    share = evidence.figure("generator", CLICKS, "supported_slots")
+    share = evidence.figure(names.GENERATOR, names.LOGGED_CLICKS, names.SUPPORTED_SLOTS)
     found = at_least("support", about, share, config.least_support, otherwise="hold")
-    gain = evidence.figure("generator", CLICKS, "order_over_shown", "low")
+    gain = evidence.figure(names.GENERATOR, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN, "low")
     if found.verdict == "pass" or gain is None or gain <= 0:
         return found
     said = f"{found.reason}; but the logged clicks stand higher in its order (at least {gain:+.4f} in NDCG)"
@@ -44,7 +44,7 @@ def support(evidence: Evidence, config: GateConfig) -> Finding:
 
 def replay(evidence: Evidence, config: GateConfig) -> Finding:
     """Returns whether the logged clicks are about as high in the challenger's order as in the shown one."""
-    gain = evidence.figure("generator", CLICKS, "order_over_shown", "low")
+    gain = evidence.figure(names.GENERATOR, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN, "low")
     about = "NDCG of logged clicks over the shown order, lower end"
     return at_least("replay", about, gain, -config.replay_margin, otherwise="hold")
 
@@ -54,22 +54,22 @@ def optimism(judge: str, evidence: Evidence, config: GateConfig) -> Finding:
 
     Beyond what it expects more of exposed lists, which is a matter of calibration.
     """
-    more = {subject: _ratio(evidence, subject, judge) for subject in ("beam", "exposed")}
-    beyond = None if None in more.values() else more["beam"] / more["exposed"] - 1  # type: ignore[operator]
+    more = {subject: _ratio(evidence, subject, judge) for subject in (names.BEAM, names.EXPOSED)}
+    beyond = None if None in more.values() else more[names.BEAM] / more[names.EXPOSED] - 1  # type: ignore[operator]
     about = f"mined lists, share that the miner expects more than {judge}"
     return at_most("optimism", about, beyond, config.most_optimism, otherwise="hold")
 
 
 def _ratio(evidence: Evidence, subject: str, judge: str) -> float | None:
-    miner, other = (evidence.figure(subject, name, "utility") for name in ("mining", judge))
+    miner, other = (evidence.figure(subject, name, names.UTILITY) for name in (names.MINING, judge))
     return miner / other if miner is not None and other else None
 
 
 def random_lists(evidence: Evidence, config: GateConfig) -> Finding:
     """Returns whether the judge values shown lists above random ones; one that does not knows no order."""
     about = "shown over random lists by external, lower end"
-    gain = evidence.figure("exposed", "external", "utility_over_random", "low")
-    entropy = evidence.figure("log", "log", "slot_entropy")
+    gain = evidence.figure(names.EXPOSED, names.EXTERNAL, names.UTILITY_OVER_RANDOM, "low")
+    entropy = evidence.figure(names.LOG, names.LOG, names.SLOT_ENTROPY)
     if entropy is not None and entropy >= AT_RANDOM:
         return Finding("random_lists", about, "skipped", "the log shows lists at random", measured=gain)
     return at_least("random_lists", about, gain, config.least_over_random)

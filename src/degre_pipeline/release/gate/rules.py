@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 
+from degre_pipeline.judging import names
 from degre_pipeline.release.gate.evidence import Evidence, Judged, VersionFacts
 from degre_pipeline.release.gate.findings import Finding, Verdict, at_least, at_most, paired, too_few, within
 from degre_pipeline.release.gate.gate_config import GateConfig
@@ -47,13 +48,14 @@ def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
     yield at_most("evaluation", outdated, evidence.outdated_lists, 0)
     for judge, judged in evidence.judged.items():
         yield enough(judge, judged, evidence, config)
-    for model in ("external_evaluator", "mining_evaluator"):
-        ratio, about = evidence.figure(model, "clicks", "pcoc"), f"PCOC of the {model.replace('_', ' ')}"
+    for model in (names.EXTERNAL_EVALUATOR, names.MINING_EVALUATOR):
+        ratio = evidence.figure(model, names.CLICKS, names.PCOC)
+        about = f"PCOC of the {model.replace('_', ' ')}"
         yield within("calibration", about, ratio, config.pcoc_low, config.pcoc_high)
     for judge in evidence.judged:
-        hit_rate = evidence.figure("generator", judge, "hr1")
+        hit_rate = evidence.figure(names.GENERATOR, judge, names.HR1)
         yield at_least("hit_rate", f"HR@1% by {judge}", hit_rate, config.least_hr1)
-        gain = evidence.figure("generator", judge, "utility_over_ranking_order", "low")
+        gain = evidence.figure(names.GENERATOR, judge, names.UTILITY_OVER_RANKING_ORDER, "low")
         yield at_least(
             "ranking_order", f"gain on the ranking order by {judge}, lower end", gain, config.least_gain
         )

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.judges import (
     EvaluatorJudge,
     Judge,
@@ -36,7 +37,7 @@ def independent_judges(
     """Returns who values lists of the requests: the truth where it is known, and the external evaluator."""
     evaluator = restore_evaluator(external_evaluator).to(choose_device(config.device))
     truth = truth_or_none(click_truth, requests)
-    return [*([TruthJudge(truth)] if truth else []), EvaluatorJudge("external", evaluator)]
+    return [*([TruthJudge(truth)] if truth else []), EvaluatorJudge(names.EXTERNAL, evaluator)]
 
 
 def judged_lists(
