@@ -49,8 +49,8 @@ def test_an_environment_in_which_mlflow_cannot_open_a_database_is_named(
     with pytest.raises(
         ValueError, match=r"MLflow is installed in '.*%2Fx.*'; allowed: .* a path without '%'"
     ):
-        tracking_uri(None, None, tmp_path)
-    assert tracking_uri(None, "http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
+        tracking_uri(None, tmp_path)
+    assert tracking_uri("http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
 
 
 def test_a_project_in_a_folder_of_any_name(

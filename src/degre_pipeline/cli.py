@@ -15,6 +15,8 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
+from degre_pipeline.run_facts import WORKFLOW_RUN
+
 WRONG = 65
 """Data, settings or what lies in the catalog are wrong: the same command would fail again (EX_DATAERR)."""
 MAY_PASS = 75
@@ -66,7 +68,6 @@ def with_exit_code(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-_STARTED_BY_A_SCHEDULER = "DEGRE_WORKFLOW_RUN"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -76,7 +77,7 @@ def end_with_parent() -> None:
     A killed worker cannot stop its command, and the next try would meet it at work on the same files. Only
     Linux knows how; elsewhere nothing happens.
     """
-    if sys.platform == "linux" and os.environ.get(_STARTED_BY_A_SCHEDULER):
+    if sys.platform == "linux" and os.environ.get(WORKFLOW_RUN):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,5 +1,6 @@
 """How the project's settings are read: by `kedro run` and by `degre` alike."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from omegaconf import OmegaConf
 BASE, DEFAULT = "base", "local"
 """The embedded default, and the folder of `conf/` that holds where none is named."""
 _GLOB = "["
+
+# Kedro and kedro-mlflow still call it by its old name, and every command would tell.
+warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 
 class ProjectConfigLoader(OmegaConfigLoader):

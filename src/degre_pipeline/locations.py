@@ -1,5 +1,6 @@
 """Where the project's MLflow is."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,16 +10,18 @@ _ESCAPED = {"%": "%25", "?": "%3F"}
 _INTERPOLATED = "%"
 
 
-def tracking_uri(configured: str | None, of_environment: str | None, project: Path) -> str:
+def tracking_uri(configured: str | None, project: Path) -> str:
     """Returns where runs and models are kept.
 
+    What is configured wins; then the environment variable MLFLOW_TRACKING_URI; then `mlflow.db` in the
+    project's folder.
+
     Args:
-        configured: What mlflow.yml says; wins.
-        of_environment: Value of MLFLOW_TRACKING_URI; comes next.
-        project: The project's folder, absolute; its `mlflow.db` comes last.
+        configured: What mlflow.yml or an option says.
+        project: The project's folder, absolute.
     Raises: ValueError: If that is a database and MLflow is installed where it cannot open one.
     """
-    address = configured or of_environment or sqlite_address(project / "mlflow.db")
+    address = configured or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(project / "mlflow.db")
     if database_file(address) is not None:
         check_environment(_folder_of("mlflow"))
     return address

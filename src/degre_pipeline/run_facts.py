@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 UNKNOWN = "unknown"
+WORKFLOW_RUN = "DEGRE_WORKFLOW_RUN"
+"""Environment variable by which a scheduler names the workflow that a command is a step of."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Kedro's settings for this project."""
 
-import warnings
-
 from degre_pipeline.configuration import ProjectConfigLoader
 from degre_pipeline.hooks import (
     ArtifactsHook,
@@ -15,9 +13,6 @@ from degre_pipeline.hooks import (
     UnreadParametersHook,
     writes_here,
 )
-
-# Kedro and kedro-mlflow still call it by its old name, and every command would tell.
-warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 # Hooks say themselves which of them comes first, so the order here means nothing. Of the processes that
 # torchrun starts, the first one records the run.

@@ -30,8 +30,9 @@ PROJECT = Path("/project")
         ),
     ],
 )
-def test_locations(config, environment, uri, artifact_location):
-    filled = with_locations(config, PROJECT, environment)
+def test_locations(config, environment, uri, artifact_location, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", environment or "")
+    filled = with_locations(config, PROJECT)
     creation = filled["tracking"].get("experiment", {}).get("create_experiment_kwargs", {})
     assert filled["server"]["mlflow_tracking_uri"] == uri
     assert creation.get("artifact_location") == artifact_location

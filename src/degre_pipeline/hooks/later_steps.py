@@ -64,6 +64,7 @@ def _check_example(catalog: DataCatalog, space: Any) -> None:
     lists = catalog.load("lists")
     first_and_last_day(tables["requests"], learned_from(lists))
     examples = example_requests(lists_to_compare(lists, COMPARED), tables, space)
+    schema = RequestSchema.of(space)
     for position, request in enumerate(examples):
-        RequestSchema.of(space).check(request, position)
-    request_signature(space, examples)
+        schema.check(request, position)
+    request_signature(schema, examples)

@@ -1,7 +1,6 @@
 """One MLflow run a `kedro run` or a workflow, in a database that does not depend on the working directory."""
 
 import atexit
-import os
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -45,7 +44,7 @@ class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes
         """Fill in where MLflow writes, then let kedro-mlflow set it up."""
         self._close_interrupted_run()
         context.config_loader["mlflow"] = with_locations(
-            context.config_loader["mlflow"], Path(context.project_path), os.environ.get("MLFLOW_TRACKING_URI")
+            context.config_loader["mlflow"], Path(context.project_path)
         )
         file = database_file(context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"])
         with nullcontext() if file is None else database_at_hand(file):
@@ -103,21 +102,17 @@ class MlflowRunHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow publishes
         self._open_run_id = None
 
 
-def with_locations(
-    config: Mapping[str, Any], project_path: Path, environment_uri: str | None
-) -> dict[str, Any]:
+def with_locations(config: Mapping[str, Any], project_path: Path) -> dict[str, Any]:
     """Return mlflow.yml's content with the tracking URI and the artifact folder filled in.
 
-    What mlflow.yml says wins; then the environment variable MLFLOW_TRACKING_URI; then `mlflow.db` and
-    `mlartifacts/` in the project's folder. A tracking server keeps its own artifacts: none is filled in.
+    The folder is `mlartifacts/` in the project's. A tracking server keeps its own: none is filled in.
 
     Args:
         config: Content of mlflow.yml.
         project_path: The project's folder, absolute.
-        environment_uri: Value of MLFLOW_TRACKING_URI, if set.
     """
     server, tracking = dict(config.get("server", {})), dict(config.get("tracking", {}))
-    uri = tracking_uri(server.get("mlflow_tracking_uri"), environment_uri, project_path)
+    uri = tracking_uri(server.get("mlflow_tracking_uri"), project_path)
     server["mlflow_tracking_uri"] = uri
     if not uri.startswith(_SERVER_SCHEMES):
         experiment = dict(tracking.get("experiment", {}))

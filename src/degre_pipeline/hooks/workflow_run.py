@@ -6,15 +6,14 @@ from collections.abc import Mapping
 import mlflow
 
 from degre_pipeline.release.filters import quoted
+from degre_pipeline.run_facts import WORKFLOW_RUN
 
-VARIABLE = "DEGRE_WORKFLOW_RUN"
-"""Environment variable by which a scheduler names the workflow that a `kedro run` is a step of."""
 TAG = "workflow_run"
 
 
 def workflow_run(environment: Mapping[str, str] = os.environ) -> str | None:
     """Returns the name of the workflow that this process is a step of; None for a run of its own."""
-    return environment.get(VARIABLE) or None
+    return environment.get(WORKFLOW_RUN) or None
 
 
 def find_or_create_run(experiment_id: str, workflow: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import click
 
+from degre_pipeline.run_facts import WORKFLOW_RUN
+
 NOT_SO = 99
 """Exit code of `degre check` where the answer is no; Airflow's operators skip on it."""
 WRONG, TEMPORARY = 65, 75
 """Exit codes as of `kedro run`: another try cannot help; a later one may."""
-WORKFLOW_RUN = "DEGRE_WORKFLOW_RUN"
-"""Variable in which a scheduler names its run."""
 HERE = "The project's folder; by default the working directory or the nearest one above it."
 
 
@@ -226,19 +225,15 @@ def find_place(project: Path | None, env: str | None, tracking_uri: str | None, 
 
     mlflow_settings, parameters = _settings(root, env or os.environ.get("KEDRO_ENV"))
     configured = tracking_uri or mlflow_settings["server"]["mlflow_tracking_uri"]
-    uri = resolved(configured, os.environ.get("MLFLOW_TRACKING_URI"), root)
-    return Place(model or parameters["registration"]["model_name"], uri)
+    return Place(model or parameters["registration"]["model_name"], resolved(configured, root))
 
 
 def _settings(root: Path, env: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what mlflow.yml and the parameters say in an environment."""
     from degre_pipeline.configuration import ProjectConfigLoader
 
-    with warnings.catch_warnings():
-        # Kedro still calls it by its old name.
-        warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-        settings = ProjectConfigLoader(str(root / "conf"), env)
-        return settings["mlflow"], settings["parameters"]
+    settings = ProjectConfigLoader(str(root / "conf"), env)
+    return settings["mlflow"], settings["parameters"]
 
 
 def _of_day(client: Any, model: str, run_date: str) -> Any:

@@ -76,6 +76,7 @@ def start_of_day(
 
 def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
     """Writes what was trained for a version to its run."""
+    # Not by `datasets.ModelDataset`: nodes call this, and nothing that they import may need Kedro.
     with TemporaryDirectory() as folder:
         Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space.to_dict()), encoding="utf-8")
         for name, model in trained.models.items():

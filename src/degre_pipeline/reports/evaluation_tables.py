@@ -23,6 +23,7 @@ from degre_pipeline.reports.numbers import (
     subjects_of,
 )
 from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.schema import SPLITS
 
 HIT_METRICS = {name: f"HR@{percent}%" for percent, name in names.HIT_RATES.items()} | {names.TIES: "ties"}
 QUALITY_METRICS = {
@@ -249,7 +250,6 @@ def _optimism(found: Estimates, subject: str, judge: str) -> list[Cell]:
 
 def ranking_score_table(quality: pd.DataFrame) -> Table:
     """Returns the AUC of the ranking score by split."""
-    order = {"train": 0, "validation": 1, "test": 2}
     rows = [
         Row(
             str(row["split"]),
@@ -259,9 +259,7 @@ def ranking_score_table(quality: pd.DataFrame) -> Table:
                 Cell(f"{int(row['exposed_items']):,}"),
             ],
         )
-        for row in sorted(
-            quality.to_dict("records"), key=lambda row: order.get(str(row["split"]), len(order))
-        )
+        for row in sorted(quality.to_dict("records"), key=lambda row: SPLITS.index(row["split"]))
     ]
     return Table("split", ["AUC for clicks", "AUC for exposure", "exposed items"], rows)
 

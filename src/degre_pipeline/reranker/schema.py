@@ -10,9 +10,9 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 RANKING_SCORE = "ranking_score"
 """Field of the score by which the ranking stage orders the candidates, where it is declared."""
-SPLITS = ("train", "validation", "test")
+SPLITS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 """Requests that are learned from, that choose when to stop, and that judge."""
-ROLES = ("mining", "external")
+ROLES = MINING, EXTERNAL = "mining", "external"
 """Evaluators that may learn from a request."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from degre_pipeline.sources.splits import TEST, TRAIN, VALIDATION
+from degre_pipeline.reranker.schema import TEST, TRAIN, VALIDATION
 
 _FEW = 0.1
 """A held-out day is nearly empty below this share of the median day's requests."""

@@ -9,10 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from degre_pipeline.reranker.schema import ROLES, SPLITS
-
-TRAIN, VALIDATION, TEST = SPLITS
-MINING, EXTERNAL = ROLES
+from degre_pipeline.reranker.schema import EXTERNAL, MINING, TEST, TRAIN, VALIDATION
 
 _PARTS = 3
 """Requests of a user needed for one part each of train, validation and test."""

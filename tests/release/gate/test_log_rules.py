@@ -106,7 +106,5 @@ def test_the_logged_clicks_may_lose_their_margin_and_no_more(gate_config) -> Non
 
 def test_a_rule_cannot_read_a_metric_that_no_evaluation_has() -> None:
     evidence = Evidence(**{**dict.fromkeys(Evidence.__dataclass_fields__), "figures": []})
-    with pytest.raises(
-        ValueError, match=r"metric of a rule is 'utilty'; allowed: one of utility, regret"
-    ):
+    with pytest.raises(ValueError, match=r"metric of a rule is 'utilty'; allowed: one of utility, regret"):
         evidence.figure("generator", "truth", "utilty")

@@ -6,7 +6,7 @@ from mlflow.types.schema import AnyType, Map
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.model.request_schema import Request
+from degre_pipeline.serving.model.request_schema import Request, RequestSchema
 from degre_pipeline.serving.model.signature import as_record, request_signature, type_of
 
 
@@ -15,7 +15,7 @@ def properties_of(column):
 
 
 def test_parts_have_their_fields_with_the_types_of_real_requests(space, requests):
-    columns = request_signature(space, requests).inputs.input_dict()
+    columns = request_signature(RequestSchema.of(space), requests).inputs.input_dict()
     assert list(columns) == ["request_id", "user", "context", "candidates"]
     assert (columns["request_id"].type, columns["request_id"].required) == (DataType.long, False)
     assert properties_of(columns["user"].type) == {
@@ -34,7 +34,9 @@ def test_parts_have_their_fields_with_the_types_of_real_requests(space, requests
 
 def test_ids_may_be_texts_and_an_item_id_may_be_a_feature_too():
     space = FeatureSpace((Field("item_id", "categorical", "item"),), {"item_id": ("a", "b")}, {})
-    signature = request_signature(space, [Request([{"item_id": "a"}], {}, {}, request_id="x")])
+    signature = request_signature(
+        RequestSchema.of(space), [Request([{"item_id": "a"}], {}, {}, request_id="x")]
+    )
     columns = signature.inputs.input_dict()
     assert properties_of(columns["candidates"].type.dtype) == {"item_id": (DataType.string, True)}
     assert (columns["user"].type, columns["user"].required) == (Map(AnyType()), False)

@@ -76,7 +76,7 @@ def test_unknown_values_and_a_single_candidate_are_ranked(running, body):
         ({"candidates": [{"item_id": 1.5, "ranking_score": 1}]}, "candidates.0.item_id"),
         (
             {"candidates": [{"item_id": 1, "ranking_score": 1}] * 2},
-            "request 7: an item_id occurs twice; allowed: every item once",
+            "request 7, candidate 1: item_id is 1, as of candidate 0; allowed: every item once",
         ),
         (
             {"candidates": [{"item_id": one, "ranking_score": 1} for one in range(129)]},

@@ -9,7 +9,7 @@ from torch import Tensor
 from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
-from degre_pipeline.sources.splits import MINING, TRAIN
+from degre_pipeline.reranker.schema import MINING, TRAIN
 
 PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
 """What may have been logged together, by the name of the share that was not."""

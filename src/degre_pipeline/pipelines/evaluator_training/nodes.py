@@ -14,11 +14,11 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.schema import EXTERNAL, MINING
 from degre_pipeline.reranker.support import with_head
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
-from degre_pipeline.sources.splits import EXTERNAL, MINING
 
 NOTHING_MINED = EpochMiningConfig(requests=0)
 

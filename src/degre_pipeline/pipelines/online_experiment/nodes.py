@@ -27,6 +27,7 @@ from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import pointwise_loss
 from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.schema import MINING
 from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints, identity_of
@@ -44,7 +45,6 @@ from degre_pipeline.simulation.online_experiment import (
 from degre_pipeline.simulation.shop import ShopConfig, build_shop
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.simulated_shop import simulate_request_log
-from degre_pipeline.sources.splits import MINING
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from degre_pipeline.release.gate.gate_config import GateConfig
-from degre_pipeline.sources.splits import TEST, first_and_last_day
+from degre_pipeline.reranker.schema import TEST
+from degre_pipeline.sources.splits import first_and_last_day
 
 Tables = Mapping[str, pd.DataFrame]
 

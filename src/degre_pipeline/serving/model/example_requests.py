@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.schema import Field
+from degre_pipeline.reranker.schema import TEST, Field
 from degre_pipeline.serving.model.request_schema import ITEM_ID, Request, plain
-from degre_pipeline.sources.splits import TEST
 
 Row = dict[str, Any]
 COMPARED = 32

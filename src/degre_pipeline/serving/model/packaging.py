@@ -23,7 +23,7 @@ from degre_pipeline.serving.model.program import (
 )
 from degre_pipeline.serving.model.ranking_model import build_ranking_model
 from degre_pipeline.serving.model.request_schema import Request, without_ranking_score
-from degre_pipeline.serving.model.reranking_model import build_reranker
+from degre_pipeline.serving.model.reranking_model import Reranker, build_reranker
 from degre_pipeline.serving.model.served_files import (
     DIGESTS_TAG,
     EXAMPLE,
@@ -72,8 +72,12 @@ def log_reranker(
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         script, package = write_carried_code(folder)
+        own_score = None if ranking is None else build_ranking_model(ranking.weights, ranking.space)
+        reranker = build_reranker(generator, space, own_score)
         artifacts = _write_artifacts(folder, generator, space)
-        artifacts |= _write_programs(folder, generator, space, ranking, requests=requests, examples=examples)
+        artifacts |= _write_programs(
+            folder, generator, reranker, ranking, requests=requests, examples=examples
+        )
         example = (
             requests[:examples] if ranking is None else list(map(without_ranking_score, requests[:examples]))
         )
@@ -82,7 +86,7 @@ def log_reranker(
             python_model=script,
             code_paths=[str(package)],
             artifacts=artifacts,
-            signature=request_signature(space, requests, scores_itself=ranking is not None),
+            signature=request_signature(reranker.schema, requests),
             input_example=[as_record(request) for request in example],
             pip_requirements=pinned_requirements(),
             metadata=dict(metadata),
@@ -108,7 +112,7 @@ def _write_artifacts(folder: Path, generator: TrainedWeights, space: FeatureSpac
 def _write_programs(
     folder: Path,
     generator: TrainedWeights,
-    space: FeatureSpace,
+    reranker: Reranker,
     ranking: TrainedRanking | None,
     *,
     requests: Sequence[Request],
@@ -123,8 +127,6 @@ def _write_programs(
         save_program(export_ranking_model(ranking.weights, most), folder / RANKING_PROGRAM)
         _write_json(folder / RANKING_FEATURE_SPACE, ranking.space.to_dict())
         written |= {"ranking_program": RANKING_PROGRAM, "ranking_feature_space": RANKING_FEATURE_SPACE}
-    own_score = None if ranking is None else build_ranking_model(ranking.weights, ranking.space)
-    reranker = build_reranker(generator, space, own_score)
     length = int(generator.config["list_length"])
     stored_example(reranker, requests, length, most, examples).write(folder / EXAMPLE)
     return {name: str(folder / file) for name, file in written.items()}

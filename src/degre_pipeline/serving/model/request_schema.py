@@ -73,20 +73,14 @@ class RequestSchema:
         Raises: ValueError: On a missing key, a value of the wrong kind, a candidate that occurs twice, or no
             candidate, naming request, candidate, field, value and what is allowed.
         """
-        where = f"request {position if request.request_id is None else plain(request.request_id)!r}"
+        where = described(request, position)
         self._check_part(f"{where}, user", request.user, self.user, (), strict)
         self._check_part(f"{where}, context", request.context, self.context, (), strict)
         if not isinstance(request.candidates, list | tuple | np.ndarray) or not len(request.candidates):
             raise ValueError(f"{where}: candidates is {request.candidates!r}; allowed: a list, not empty")
-        first_place: dict[Any, int] = {}
         for index, candidate in enumerate(request.candidates):
             self._check_part(f"{where}, candidate {index}", candidate, self.candidate, (ITEM_ID,), strict)
-            item_id = _checked_item_id(f"{where}, candidate {index}", plain(candidate[ITEM_ID]))
-            if first_place.setdefault(item_id, index) != index:
-                raise ValueError(
-                    f"{where}, candidate {index}: {ITEM_ID} is {item_id!r}, as of candidate "
-                    f"{first_place[item_id]}; allowed: every item once"
-                )
+        check_items(where, request.candidates)
         if self.scores_itself:
             _check_all_or_none(where, request)
 
@@ -117,6 +111,27 @@ class RequestSchema:
             fault = _allowed_instead(field, value, self.requires(field))
             if fault is not None:
                 raise ValueError(f"{where}, field {field.name!r}: value is {value!r}; allowed: {fault}")
+
+
+def described(request: Request, position: int) -> str:
+    """Returns what an error calls a request: by its id, else by its place among the requests."""
+    return f"request {position if request.request_id is None else plain(request.request_id)!r}"
+
+
+def check_items(where: str, candidates: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ValueError for an item id of another type than allowed, or one that occurs twice."""
+    first_place: dict[Any, int] = {}
+    for index, candidate in enumerate(candidates):
+        item_id = plain(candidate[ITEM_ID])
+        if isinstance(item_id, bool) or not isinstance(item_id, int | str):
+            raise ValueError(
+                f"{where}, candidate {index}: {ITEM_ID} is {item_id!r}; allowed: an integer or a text"
+            )
+        if first_place.setdefault(item_id, index) != index:
+            raise ValueError(
+                f"{where}, candidate {index}: {ITEM_ID} is {item_id!r}, as of candidate "
+                f"{first_place[item_id]}; allowed: every item once"
+            )
 
 
 def is_ranking_score(field: Field) -> bool:
@@ -167,12 +182,6 @@ def _check_all_or_none(where: str, request: Request) -> None:
             f"{where}, candidate {missing.index(True)}: {RANKING_SCORE} is missing, and other candidates "
             "have one; allowed: one for every candidate, or for none"
         )
-
-
-def _checked_item_id(where: str, item_id: Any) -> Any:
-    if isinstance(item_id, bool) or not isinstance(item_id, int | str):
-        raise ValueError(f"{where}: {ITEM_ID} is {item_id!r}; allowed: an integer or a text")
-    return item_id
 
 
 def _allowed_instead(field: Field, value: Any, required: bool) -> str | None:

@@ -10,6 +10,7 @@ from mlflow.entities import LoggedModel
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.serving.model.ranking_model import RankingModel, load_ranking_model
+from degre_pipeline.serving.model.request_schema import RequestSchema
 from degre_pipeline.serving.model.reranking_model import Decoder, Reranker
 from degre_pipeline.serving.model.served_files import (
     EXAMPLE,
@@ -38,6 +39,11 @@ class ServedModel:
     reranker: Reranker
     space: FeatureSpace
     example: StoredExample
+
+    @property
+    def schema(self) -> RequestSchema:
+        """Checks requests."""
+        return self.reranker.schema
 
 
 def logged_model(client: MlflowClient, name: str, version: str) -> LoggedModel:

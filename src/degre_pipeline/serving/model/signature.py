@@ -8,7 +8,6 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Array, Map, Object, Property
 
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.serving.model.request_schema import ITEM_ID, Request, RequestSchema, plain
 
@@ -17,20 +16,16 @@ ANY = AnyType()  # type: ignore[no-untyped-call]
 _TYPES: dict[type, DataType] = {str: DataType.string, int: DataType.long, bool: DataType.boolean}
 
 
-def request_signature(
-    space: FeatureSpace, requests: Sequence[Request], *, scores_itself: bool = False
-) -> ModelSignature:
+def request_signature(schema: RequestSchema, requests: Sequence[Request]) -> ModelSignature:
     """Returns the signature of requests like the given ones.
 
     Categorical values and ids have the type they have in the requests, tags are texts. Numbers are `Any`,
     because MLflow refuses a whole number where it expects a double; the model itself checks them.
 
     Args:
-        space: The fitted fields.
+        schema: Of the served model.
         requests: Real requests, at least one.
-        scores_itself: The model scores candidates that come without a ranking score.
     """
-    schema = RequestSchema.of(space, scores_itself=scores_itself)
     candidates = [candidate for request in requests for candidate in request.candidates]
     item_id = type_of(candidate[ITEM_ID] for candidate in candidates)
     features = [field for field in schema.candidate if field.name != ITEM_ID]

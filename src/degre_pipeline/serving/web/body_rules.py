@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from degre_pipeline.reranker.schema import Field
-from degre_pipeline.serving.model.request_schema import PARTS, Request, RequestSchema
-from degre_pipeline.serving.web.wire_schema import Refused, check_sizes, parse_body
+from degre_pipeline.serving.model.request_schema import PARTS, Request, RequestSchema, check_items, described
+from degre_pipeline.serving.web.wire_schema import Refused, parse_body
 
 CANDIDATES_A_PIECE = 256
 """About so many candidates make a piece of a large body."""
@@ -41,12 +41,17 @@ class Rules:
         """Returns a request, or why it is refused."""
         if isinstance(request, Refused):
             return request
+        where, count = described(request, position), len(request.candidates)
+        if count > self.most_of_a_request:
+            error = f"{where}: there are {count} candidates; allowed: 1 to {self.most_of_a_request}"
+            return Refused(request.request_id, error)
         try:
-            check_sizes(request, position, self.most_of_a_request)
-            if self.schema is not None:
+            if self.schema is None:
+                check_items(where, request.candidates)
+            else:
                 self.schema.check(request, position, strict=self.strict)
-        except ValueError as error:
-            return Refused(request.request_id, str(error))
+        except ValueError as fault:
+            return Refused(request.request_id, str(fault))
         return request
 
     def as_plain(self) -> dict[str, Any]:

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.serving.model.prepare import prepare
-from degre_pipeline.serving.model.request_schema import RequestSchema
-from degre_pipeline.serving.model.reranking_model import Reranker
 from degre_pipeline.serving.model.runners import RUNNERS, RunnerName, build_runner
 from degre_pipeline.serving.model.served_files import EXAMPLE, PROGRAM
-from degre_pipeline.serving.model.served_model import proven
+from degre_pipeline.serving.model.served_model import ServedModel, proven
 from degre_pipeline.serving.model.stored_example import StoredExample
 from degre_pipeline.serving.web.model_source import FetchedModel
 
@@ -19,24 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A version that has proven itself on its stored example.
+class LoadedModel(ServedModel):
+    """A version at work.
 
     Attributes:
         version: In the registry.
         runner: What runs it.
-        reranker: Orders checked requests.
-        schema: Checks requests.
-        space: The feature space.
-        example: The stored example.
     """
 
     version: str
     runner: RunnerName
-    reranker: Reranker
-    schema: RequestSchema
-    space: FeatureSpace
-    example: StoredExample
 
 
 def load_quickly(fetched: FetchedModel, wanted: RunnerName | Literal["auto"]) -> LoadedModel:
@@ -67,8 +56,7 @@ def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
         prepare("onnxruntime", program, prepared, usual)
     prepare(name, program, prepared, usual)
     served = proven(build_runner(name, program, prepared, usual), fetched.folder)
-    reranker = served.reranker
-    return LoadedModel(fetched.version, name, reranker, reranker.schema, served.space, served.example)
+    return LoadedModel(**vars(served), version=fetched.version, runner=name)
 
 
 def _prepared(fetched: FetchedModel) -> Path:

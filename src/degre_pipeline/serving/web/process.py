@@ -22,7 +22,8 @@ from degre_pipeline.reranker.checked_settings import check_types, require
 NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "orjson", "prometheus_client")
 """What of the extra `serving` the service cannot start without."""
 HOST = "127.0.0.1"
-_PREFIX = "DEGRE_SERVICE_"
+PREFIX = "DEGRE_SERVICE_"
+"""Beginning of the names of environment variables that are settings of the service."""
 _PAUSE_SECONDS = 0.2
 _CALL_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -156,9 +157,9 @@ def running_service(tracking_uri: str, model_name: str, config: ProcessConfig) -
 
 def _environment(token: str) -> dict[str, str]:
     """Returns this process' environment, in which no setting of another service decides."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(_PREFIX)}
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
     path = os.pathsep.join(filter(None, sys.path))
-    return kept | {"PYTHONPATH": path, f"{_PREFIX}TOKEN": token}
+    return kept | {"PYTHONPATH": path, f"{PREFIX}TOKEN": token}
 
 
 def _free_port() -> int:

@@ -1,12 +1,11 @@
 """The parts of a running service: what follows, checks, decodes and writes."""
 
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from degre_pipeline import locations
+from degre_pipeline.locations import tracking_uri
 from degre_pipeline.serving.web.cache_folder import cache_folder
 from degre_pipeline.serving.web.checking import Checker
 from degre_pipeline.serving.web.follower import Follower
@@ -43,7 +42,7 @@ class Service:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings, self.measures = settings, Measures()
         cache = cache_folder(settings.cache_folder)
-        source = ModelSource(tracking_uri(settings), settings.model_name, cache)
+        source = ModelSource(tracking_uri(settings.tracking_uri, Path.cwd()), settings.model_name, cache)
         first_length = settings.list_length or source.remembered_list_length(settings.alias)
         self.champion = Follower(source, settings.alias, settings, self.measures, self.measures.serves)
         self.log = (
@@ -94,8 +93,3 @@ class Service:
         if failing := [thread.name for thread in threads if thread.fails]:
             return f"a thread fails again and again: {', '.join(failing)}"
         return "no model is loaded yet" if self.champion.model is None else None
-
-
-def tracking_uri(settings: ServiceSettings) -> str:
-    """Returns where MLflow is: the setting, the environment, or the database in the working directory."""
-    return locations.tracking_uri(settings.tracking_uri, os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd())

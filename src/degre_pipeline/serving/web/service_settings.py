@@ -9,8 +9,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 from degre_pipeline.serving.model.runners import RunnerName
+from degre_pipeline.serving.web.process import PREFIX
 
-PREFIX = "DEGRE_SERVICE_"
 Parser = Literal["auto", "httptools", "h11"]
 """What parses HTTP."""
 

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import from_json
 from typing_extensions import TypedDict  # pydantic takes none from `typing` before Python 3.12
 
-from degre_pipeline.serving.model.request_schema import ITEM_ID, Request
+from degre_pipeline.serving.model.request_schema import Request
 
 LARGEST = 2**63 - 1
 Integer = Annotated[int, Field(strict=True, ge=-LARGEST - 1, le=LARGEST)]
@@ -65,7 +65,7 @@ _ID: TypeAdapter[Any] = TypeAdapter(Id)
 
 
 class AnsweredList(BaseModel):
-    """The list for one request.
+    """The list for one request: a `RankedList`, and what was wrong.
 
     Attributes:
         request_id: As in the request, or made up where it had none.
@@ -148,18 +148,6 @@ def parse_body(body: bytes, most_requests: int, most_candidates: int) -> list[Re
             f"there are {candidates} candidates; allowed: {most_candidates} at most in one call"
         )
     return [_request_or_refused(record, place) for place, record in enumerate(records)]
-
-
-def check_sizes(request: Request, position: int, most_candidates: int) -> None:
-    """Raises BadBodyError for a request with more candidates than the model takes, or an item twice."""
-    where = f"request {position if request.request_id is None else request.request_id!r}"
-    if len(request.candidates) > most_candidates:
-        raise BadBodyError(
-            f"{where}: there are {len(request.candidates)} candidates; allowed: 1 to {most_candidates}"
-        )
-    ids = [candidate[ITEM_ID] for candidate in request.candidates]
-    if len(set(ids)) < len(ids):
-        raise BadBodyError(f"{where}: an {ITEM_ID} occurs twice; allowed: every item once")
 
 
 def _candidates(record: Any) -> int:
