@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -14,7 +16,7 @@ from small_models import REQUESTS, SPACE
 
 from degre_pipeline.serving.model.request_schema import Request, RequestSchema
 from degre_pipeline.serving.model.signature import as_record
-from degre_pipeline.serving.web import reading
+from degre_pipeline.serving.web import reading, reading_process
 from degre_pipeline.serving.web.body_rules import Rules, pieces
 from degre_pipeline.serving.web.fair_queue import FaultyThreadError
 from degre_pipeline.serving.web.measures import Measures
@@ -53,6 +55,13 @@ def test_a_body_is_cut_into_pieces_of_about_equal_work():
     requests = [Request([{}] * 100, {}, {})] * 5 + [Refused(1, "no")] * 60
     assert [(places.start, places.stop) for places in pieces(requests)] == [(0, 2), (2, 4), (4, 65)]
     assert pieces([Request([{}] * 1000, {}, {})]) == [range(1)]
+
+
+def test_the_process_starts_without_torch_mlflow_and_pandas() -> None:
+    heavy = ("torch", "mlflow", "pandas")
+    code = f"import sys, {reading_process.__name__}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_rules_and_requests_come_over_whole():

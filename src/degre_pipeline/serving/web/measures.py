@@ -1,9 +1,12 @@
 """What the service tells Prometheus."""
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from degre_pipeline.serving.web.loading import LoadedModel
+if TYPE_CHECKING:  # the process that reads large bodies comes by here, and is to start without torch
+    from degre_pipeline.serving.web.loading import LoadedModel
 
 _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
 _REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -69,7 +72,7 @@ class Measures:
         )
         self.dropped = Counter("degre_dropped", "What was dropped under load", ["what"], registry=all_)
 
-    def serves(self, model: LoadedModel) -> None:
+    def serves(self, model: "LoadedModel") -> None:
         """Notes the model that serves now."""
         self.model_version.set(float(model.version))
         self.model_info.clear()
