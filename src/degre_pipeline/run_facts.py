@@ -31,7 +31,7 @@ class RunFacts:
 
 
 def facts_now(data: str, project: Path) -> RunFacts:
-    """Returns what is so of the command that runs.
+    """Returns the facts of the command that runs.
 
     Args:
         data: Name of the data.

@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+"""Writes a file so that a reader sees the old one or the new one, never half of one."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ class FileBeside:
         self.temporary = self._folder / path.name
 
     def finish(self) -> None:
-        """Flush the written file to the disk: what can fail has been done when this returns."""
+        """Flush the written file to the disk, so that nothing that may fail is left but the renaming."""
         _flush_to_disk(self.temporary)
         self.temporary.chmod(_READABLE_BY_ALL)  # safetensors makes its files readable by their owner only
 
@@ -37,7 +37,7 @@ class FileBeside:
         self.drop()
 
     def drop(self) -> None:
-        """Remove what was written beside, if it is still there."""
+        """Remove the temporary file and its folder, if they still exist."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -61,7 +61,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:
-    """Remove what interrupted processes left of a file in a folder, or of all files there."""
+    """Remove temporary files that interrupted processes left in a folder, of one file or of all."""
     for leftover in folder.glob(f".{name}*{_SUFFIX}"):
         shutil.rmtree(leftover, ignore_errors=True)
 

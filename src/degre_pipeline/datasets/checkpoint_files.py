@@ -55,7 +55,7 @@ class CheckpointFile:
     identity: dict[str, str]
 
     def load(self) -> "State | None":
-        """Return the state, None if there is none. What cannot be continued is set aside, with a warning."""
+        """Return the stored state, or None; a file of another training is set aside, with a warning."""
         remove_leftovers(self.path.parent, self.path.name)
         if not self.path.exists():
             return None
@@ -71,8 +71,8 @@ class CheckpointFile:
 
     def save(self, state: "State") -> None:
         """Write the state in one step, in place of the one before."""
-        told = json.dumps([self.identity, state.facts])
-        write_tensors(self.path, state.tensors, {_CHECKPOINT: told})
+        header = json.dumps([self.identity, state.facts])
+        write_tensors(self.path, state.tensors, {_CHECKPOINT: header})
 
     def _set_aside(self, reason: str) -> None:
         aside = self.path.with_name(f"{self.path.stem}{SET_ASIDE}{self.path.suffix}")
@@ -85,13 +85,13 @@ def _read(path: Path) -> "tuple[State, dict[str, str]]":
     from degre_pipeline.reranker.training.training_state import State
 
     identity, facts = json.loads(read_header(path)[_CHECKPOINT])
-    # Copies: what is trained on must lie in memory as it did before the interruption, to the same last bit.
+    # Copies, because sums differ in the last bit where tensors lie in memory otherwise than before.
     tensors = {name: tensor.clone() for name, tensor in read_tensors(path).items()}
     return State(tensors, facts), identity
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
-    """Return what two identities differ in, in words; of the settings each that differs, with both values."""
+    """Return in words how two identities differ; a setting that differs is named with both values."""
     names = [name for name in wanted if found.get(name) != wanted[name]]
     parts = []
     for name in names:

@@ -9,7 +9,7 @@ from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
 
 
 class CheckpointsDataset(AbstractDataset[Never, CheckpointFolder]):
-    """Loads as a handle to a folder, there or not, in which nodes keep what interrupted trainings go on from.
+    """Loads as a handle to a folder from which interrupted trainings continue; it need not exist yet.
 
     A node cannot return it: a checkpoint is written while the node runs.
     """

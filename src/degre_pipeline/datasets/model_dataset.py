@@ -53,8 +53,10 @@ class ModelsDataset(OneFileDataset["dict[str, TrainedWeights]"]):
         found: dict[str, TrainedWeights] = {}
         for name, config in configs.items():
             begin = f"{name}/"
-            own = {key.removeprefix(begin): weights[key] for key in weights if key.startswith(begin)}
-            found[name] = TrainedWeights(own, config)
+            model_weights = {
+                key.removeprefix(begin): weights[key] for key in weights if key.startswith(begin)
+            }
+            found[name] = TrainedWeights(model_weights, config)
         return found
 
     def save(self, data: "dict[str, TrainedWeights]") -> None:

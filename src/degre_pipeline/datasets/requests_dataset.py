@@ -15,7 +15,7 @@ class RequestsDataset(OneFileDataset[Requests]):
     """Loads and saves `Requests` as one safetensors file, with the identity of their feature space."""
 
     def load(self) -> Requests:
-        """Return the requests. Raises DatasetError if the file is missing, damaged or of something else."""
+        """Return the requests. Raises DatasetError if the file is missing, damaged or holds no requests."""
         tensors = read_tensors(self._filepath)
         named = tensors.pop(_ENCODING, None)
         try:

@@ -19,8 +19,8 @@ class RowsDataset(AbstractDataset[Rows, Rows]):
 
         Args:
             filepath: The JSON file, a list of objects.
-            key: Name that tells whose a row is.
-            value: What these rows hold under it.
+            key: Column whose value tells the rows of different runs apart.
+            value: The key's value in the rows of this dataset.
             metadata: Ignored here; for Kedro-Viz and other plugins.
         """
         self._filepath, self._key, self._value = Path(filepath), key, value
@@ -38,8 +38,8 @@ class RowsDataset(AbstractDataset[Rows, Rows]):
         strangers = sorted({str(row.get(self._key)) for row in data} - {self._value})
         if strangers:
             raise DatasetError(f"rows have {self._key} {strangers}; allowed: {self._value!r} alone.")
-        others = [row for row in self._all() if row[self._key] != self._value] if self._exists() else []
-        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in [*others, *data])
+        kept = [row for row in self._all() if row[self._key] != self._value] if self._exists() else []
+        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in [*kept, *data])
         with atomic_path(self._filepath) as path:
             path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 

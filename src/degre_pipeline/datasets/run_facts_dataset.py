@@ -1,4 +1,4 @@
-"""Catalog dataset for what a run is, so that a page can say it."""
+"""Catalog dataset of the run's command, time, data and code, which every page names."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,11 +23,11 @@ class RunFactsDataset(AbstractDataset[None, RunFacts]):
         self.metadata = metadata
 
     def load(self) -> RunFacts:
-        """Return what is so now."""
+        """Return the facts of the run."""
         return facts_now(self._data, self._project)
 
     def save(self, data: None) -> NoReturn:
-        """Raise DatasetError: a run does not choose what it is."""
+        """Raise DatasetError: no node can change the facts of its run."""
         raise DatasetError("facts of a run are read, never saved")
 
     def _exists(self) -> bool:

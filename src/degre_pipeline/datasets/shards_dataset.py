@@ -20,8 +20,8 @@ _SHARD = "shard"
 class ShardsDataset(AbstractDataset[Shards, LoadedShards]):
     """A folder of safetensors files, one a shard, with a success marker that is written last.
 
-    A save makes one shard at a time, so memory holds one; it skips the whole shards of the same
-    fingerprint, so an interrupted run goes on where it stopped; it removes those of another one. The
+    A save makes one shard at a time, so memory holds one; it skips shards that are whole and have the same
+    fingerprint, so an interrupted run goes on where it stopped; it removes shards of another fingerprint. The
     dataset exists, and can be loaded, only after every shard was written.
     """
 

@@ -41,8 +41,8 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the system could not read, and may later
-            # Without its cause: a damaged file stays one, whatever the reader stumbled over.
+                raise  # the system could not read the file; a later try may succeed
+            # Without its cause, which would decide the exit code: another try cannot mend a damaged file.
             raise DatasetError(
                 f"{self._filepath} is damaged: {error}. Delete it and run its pipeline again."
             ) from None

@@ -40,9 +40,9 @@ def write_tensors(
     """
     storable = _storable(tensors)
     hashes = {name: _sha256(name, tensor) for name, tensor in sorted(storable.items())}
-    told = json.dumps([dict(header or {}), hashes])
+    content = json.dumps([dict(header or {}), hashes])
     with atomic_path(path) as temporary:
-        save_file(storable, temporary, metadata={_CONTENT: f"{_digest(told)} {told}"})
+        save_file(storable, temporary, metadata={_CONTENT: f"{_digest(content)} {content}"})
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -82,17 +82,17 @@ def _opened(path: Path) -> Iterator[tuple[Any, _Content]]:
         with safe_open(path, framework="pt") as file:
             yield file, _content(path, file)
     except SafetensorError as error:
-        # Without its cause: a damaged file stays one, whatever the reader stumbled over.
+        # Without its cause, which would decide the exit code: another try cannot mend a damaged file.
         raise _unreadable(path, error) from None
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _content(path: Path, file: Any) -> _Content:
-    digest, _, told = (file.metadata() or {}).get(_CONTENT, "").partition(" ")
-    if not told or digest != _digest(told):
+    digest, _, text = (file.metadata() or {}).get(_CONTENT, "").partition(" ")
+    if not text or digest != _digest(text):
         raise _damaged(path, "its header")
-    content = _Content(*json.loads(told))
+    content = _Content(*json.loads(text))
     if set(content.sha256) != set(file.keys()):
         raise _damaged(path, "its list of tensors")
     return content

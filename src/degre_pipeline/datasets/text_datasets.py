@@ -12,7 +12,7 @@ from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 
 
 class _TextFile(OneFileDataset[Content], Generic[Content]):
-    """Loads and saves what is one text file on the disk."""
+    """Loads and saves one file of text."""
 
     def load(self) -> Content:
         """Return what the file holds. Raises: DatasetError if it is missing, or is not what was written."""

@@ -1,4 +1,4 @@
-"""What a day's lists are truly worth, beside the ranking order's and the best that there are."""
+"""True clicks of a day's lists, beside those of the ranking order and of the best possible lists."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -19,7 +19,8 @@ BEST, GAIN = "best", "champion_over_frozen"
 def figures_of(day: date, log: DayLog, served: Mapping[str, Served], samples: int, seed: int) -> pd.DataFrame:
     """Returns day, subject, version, clicks (true, a request), low, high and regret_removed.
 
-    The regret is the ranking order's to the best lists. `champion_over_frozen` is the paired difference.
+    Regret is the distance from the ranking order to the best lists. `champion_over_frozen` is the paired
+    difference.
 
     Args:
         day: Of the log.
@@ -32,7 +33,7 @@ def figures_of(day: date, log: DayLog, served: Mapping[str, Served], samples: in
     worth: dict[str, FloatArray] = {
         RANKING_ORDER: _worth(log, np.argsort(-log.ranking_score, axis=1, kind="stable")[:, :length]),
         BEST: best_lists(log.truth, length)[1],
-        **{name: _worth(log, own.lists) for name, own in served.items()},
+        **{name: _worth(log, model.lists) for name, model in served.items()},
     }
     if served:
         worth[GAIN] = worth[CHAMPION] - worth[FROZEN]

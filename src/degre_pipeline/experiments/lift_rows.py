@@ -64,21 +64,21 @@ def _sampled(visits: pd.DataFrame, config: ExperimentConfig) -> dict[str, Sample
     """Returns every arm with its own draw of users."""
     sampled = {}
     for place, arm in enumerate(ARMS):
-        own = visits[visits["arm"] == arm]
-        users, user = np.unique(own["user_id"].to_numpy(), return_inverse=True)
+        arm_visits = visits[visits["arm"] == arm]
+        users, user = np.unique(arm_visits["user_id"].to_numpy(), return_inverse=True)
         seed = config.seed * len(ARMS) + place
         weights = user_weights(len(users), samples=config.bootstrap_samples, seed=seed)
-        sampled[arm] = Sampled(own, user, weights)
+        sampled[arm] = Sampled(arm_visits, user, weights)
     return sampled
 
 
 def _of_group(arms: Mapping[str, Sampled], by: str, group: str, called: str | None = None) -> Iterator[Row]:
     for measure in MEASURES:
-        own = {arm: _ratios(sampled, by, group, measure) for arm, sampled in arms.items()}
-        for arm, drawn in own.items():
+        ratios_by_arm = {arm: _ratios(sampled, by, group, measure) for arm, sampled in arms.items()}
+        for arm, drawn in ratios_by_arm.items():
             yield _row(arm, None, level(drawn), by=called or by, group=group, measure=measure)
         for arm, control in COMPARISONS:
-            compared = lift(own[arm], own[control])
+            compared = lift(ratios_by_arm[arm], ratios_by_arm[control])
             yield _row(arm, control, compared, by=called or by, group=group, measure=measure)
 
 

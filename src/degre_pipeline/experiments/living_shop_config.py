@@ -1,4 +1,4 @@
-"""How the shop is lived through."""
+"""Settings of the living shop."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from degre_pipeline.reranker.checked_settings import check_types, require
 
 @dataclass(frozen=True)
 class LivingShopConfig:
-    """From which day on, and how precisely its days are measured.
+    """The first day that is served, and how precisely days are measured.
 
     Attributes:
         opens: First day that a model may serve, as an ISO date.

@@ -1,4 +1,4 @@
-"""What champions make of a day's requests: the one that serves, and the first one, had it stayed."""
+"""Lists for a day's requests by the champion that serves, and by the first champion as if it had stayed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,6 @@ def _ranked(model_name: str, version: int, tables: RequestLog) -> IntArray:
     with TemporaryDirectory() as folder:
         contender = load_contender(model_name, version, Path(folder))
         ranked = contender.ranked(example_requests(tables.requests, dict(tables.tables()), contender.space))
-    lengths = {len(own) for own in ranked}
+    lengths = {len(indices) for indices in ranked}
     require(len(lengths) == 1, "lengths of the lists", sorted(lengths), f"one, from version {version}")
     return np.array(ranked, dtype=np.int64)

@@ -22,7 +22,8 @@ class Shown:
 
     Attributes:
         places: Of the shown items in the ranking order, from 0, first slot first.
-        fallback: Why it is the ranking order although a model was asked; empty where it is the model's.
+        fallback: Why the ranking order is shown although a model was asked; empty where the list is the
+            model's.
     """
 
     places: Sequence[int]
@@ -62,10 +63,10 @@ class OneThread:
     """Lets torch use one thread inside a `with`, as a service does, and as many as before after it."""
 
     def __enter__(self) -> None:
-        """Takes the others away."""
+        """Limits torch to one thread."""
         self._before = torch.get_num_threads()
         torch.set_num_threads(1)
 
     def __exit__(self, *error: object) -> None:
-        """Gives them back."""
+        """Restores the number of threads."""
         torch.set_num_threads(self._before)

@@ -62,8 +62,8 @@ def chosen(places: pd.Series, order: Indices, list_length: int) -> Indices:
         list_length: Slots of a page, t.
     """
     slots = np.full((len(order), list_length), -1, dtype=np.int64)
-    for row, own in enumerate(places):
-        shown = list(own)[:list_length]
+    for row, shown_places in enumerate(places):
+        shown = list(shown_places)[:list_length]
         slots[row, : len(shown)] = order[row, shown]
     return slots
 

@@ -1,4 +1,4 @@
-"""Files of a run that are worth keeping with it."""
+"""Which files of a run are kept in MLflow."""
 
 from pathlib import Path
 

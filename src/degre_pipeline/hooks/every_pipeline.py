@@ -11,7 +11,7 @@ ALL = "__default__"
 
 
 def every_pipeline(run_params: Mapping[str, Any]) -> dict[str, Pipeline]:
-    """Returns every pipeline by name; Kedro itself has loaded those of the run alone.
+    """Returns every pipeline by name; Kedro itself has loaded only the pipelines of the run.
 
     Args:
         run_params: Of the run, as Kedro hands them to hooks.

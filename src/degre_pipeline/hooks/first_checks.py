@@ -1,4 +1,4 @@
-"""Whatever would end a run later and can be known now ends it before the first node that costs something."""
+"""Ends a run before the first costly node, where an error is certain to end it later."""
 
 import errno
 import shutil
@@ -29,8 +29,8 @@ class FirstChecksHook:
     """Checks, in this order and within a second or two.
 
     - before a run is opened: the runner, the settings of all daily pipelines (a step of a workflow answers
-      for those after it, too), that what is read is there, room on the disk, and MLflow's registry;
-    - before the first training: that later pipelines can do with the data and with one another's settings.
+      for those after it, too), that the data to be read exist, room on the disk, and MLflow's registry;
+    - before the first training: that later pipelines can work with the data and with one another's settings.
     """
 
     def __init__(self) -> None:
@@ -79,9 +79,9 @@ class FirstChecksHook:
         from kedro.validation.parameter_validator import ParameterValidator
 
         assert self._context is not None
-        asked = {*(run_params.get("pipeline_names") or []), ALL}
+        names = {*(run_params.get("pipeline_names") or []), ALL}
         # Under other names, because Kedro passes over the one that it gives to the daily ones together.
-        validator = ParameterValidator({f"asked {name}": pipelines[name] for name in asked})
+        validator = ParameterValidator({f"asked {name}": pipelines[name] for name in names})
         settings = validator.validate_raw_params(self._context.config_loader["parameters"])
         check_devices(settings)
         return settings
@@ -104,8 +104,8 @@ def check_free_disk(folder: Path, least: int = LEAST_FREE_BYTES) -> None:
     """Raises OSError if there is hardly any room on the folder's disk."""
     free = shutil.disk_usage(folder).free
     if free < least:
-        told = f"No space left on device: {free >> 20} MiB are free; a run needs {least >> 20} MiB or more"
-        raise OSError(errno.ENOSPC, told, str(folder))
+        message = f"No space left on device: {free >> 20} MiB are free; a run needs {least >> 20} MiB or more"
+        raise OSError(errno.ENOSPC, message, str(folder))
 
 
 def check_devices(settings: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ def described(process_id: int) -> str:
     except ProcessLookupError:
         return ""
     except PermissionError:
-        pass  # it is somebody else's, and it lives
+        pass  # a living process of another user
     try:
         # The name, in brackets, may hold blanks; the 20th word after it is the time of the start.
         began = Path(f"/proc/{process_id}/stat").read_text("utf-8").rpartition(")")[2].split()[19]

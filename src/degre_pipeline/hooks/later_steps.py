@@ -1,4 +1,4 @@
-"""What training, mining and registration will ask of the data and of one another, asked before they cost."""
+"""Checks what training, mining and registration need of the data and of one another, before they start."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import DataCatalog
 
 COSTLY = ("evaluator_training", "mining", "generator_distillation")
-"""The daily pipelines that take their time."""
+"""The slow ones of the daily pipelines."""
 
 
 def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None:

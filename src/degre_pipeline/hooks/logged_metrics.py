@@ -140,9 +140,9 @@ def _log(numbers: Iterable[tuple[str, float, int]]) -> None:
 
 
 def without_known(metrics: Sequence[Metric], known: Mapping[str, float]) -> list[Metric]:
-    """Return the points of those metrics that do not end on the value that the run ends on.
+    """Return the points of the metrics whose last value the run does not have yet.
 
-    A step of a workflow that is repeated comes to the same numbers, and they belong into the run once.
+    A repeated step of a workflow computes the same numbers, which the run must hold once.
     """
     last = {metric.key: metric.value for metric in metrics}
     return [metric for metric in metrics if known.get(metric.key) != last[metric.key]]

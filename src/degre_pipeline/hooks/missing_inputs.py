@@ -1,4 +1,4 @@
-"""What a run reads and nobody has written yet, with the command that writes it."""
+"""Names the data that a run reads and no run has written yet, with the command that writes them."""
 
 from collections.abc import Mapping
 from graphlib import TopologicalSorter
@@ -27,12 +27,12 @@ def check_inputs(
     missing = [name for name in wanted if name in catalog and not catalog.exists(name)]
     if not missing:
         return
-    others = f", and likewise {', '.join(missing[1:])}" if missing[1:] else ""
-    told = f"{_why(catalog, missing[0])}{others}"
+    likewise = f", and likewise {', '.join(missing[1:])}" if missing[1:] else ""
+    message = f"{_why(catalog, missing[0])}{likewise}"
     makers = _makers(missing, pipelines)
     if not makers:
-        raise DatasetError(f"{told}; no pipeline makes it")
-    raise DatasetError(f"{told}; run {' and '.join(makers)} first: `{_command(makers, run_params)}`")
+        raise DatasetError(f"{message}; no pipeline makes it")
+    raise DatasetError(f"{message}; run {' and '.join(makers)} first: `{_command(makers, run_params)}`")
 
 
 def _why(catalog: DataCatalog, name: str) -> str:

@@ -32,7 +32,7 @@ def database_at_hand(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for the folder; a killed process is in none."""
+    """Lock the folder during the block; a killed process keeps no lock."""
     try:
         import fcntl
     except ImportError:  # Windows has no such locks

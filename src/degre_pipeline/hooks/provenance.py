@@ -111,9 +111,9 @@ class ProvenanceHook:
 
 
 def _log_parameters(parameters: dict[str, str], known: dict[str, str]) -> None:
-    """Write the parameters; one that an earlier step of the workflow wrote otherwise becomes a tag.
+    """Write the parameters; where an earlier step of the workflow wrote another value, the new one is a tag.
 
-    MLflow never changes a parameter, and a step that is repeated with a mended setting must get through.
+    MLflow never changes a parameter, and a step that is repeated with a corrected setting must not fail.
     """
     new = [(name, value) for name, value in parameters.items() if name not in known]
     for start in range(0, len(new), _PARAMETERS_PER_CALL):

@@ -19,7 +19,7 @@ def writes_here(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 class TrainingProcessesHook:
-    """Makes one training of a run that torchrun started several times; does nothing in any other run.
+    """Lets the processes that torchrun started share one training; does nothing in any other run.
 
     In every process but the first, what nodes return stays in memory, so that each file is written once.
     """
@@ -83,6 +83,6 @@ def _join() -> None:
 
 
 def _keep_quiet() -> None:
-    """Leave to the first process what is told on the way, also that datasets were replaced."""
+    """Leave reports of progress to the first process, and the notice that datasets were replaced."""
     logging.getLogger("kedro").setLevel(logging.ERROR)
     logging.getLogger("degre_pipeline").setLevel(logging.WARNING)

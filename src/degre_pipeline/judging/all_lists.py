@@ -39,7 +39,8 @@ def compare_with_all_lists(
         evaluators: By the name of the judge.
         truth: Of the same requests; None where nobody knows it.
         config: `exact_requests` are taken, less those whose tree is larger than `exact_steps`.
-    Returns: `COLUMNS`: a list's value, the best list's, the number of strictly better lists and of all.
+    Returns: `COLUMNS`: the value of the list and of the best list, and how many lists are strictly better, of
+    how many.
     """
     rows = _affordable(requests.select(slice(0, config.exact_requests)), config.exact_steps)
     for evaluator in evaluators.values():
@@ -79,7 +80,7 @@ def _placed(
     evaluators: Mapping[str, Evaluator],
     truth: ClickTruth | None,
 ) -> list[dict[str, object]]:
-    stacked = torch.stack([own[row] for own in lists.values()])
+    stacked = torch.stack([sequences[row] for sequences in lists.values()])
     judged = {name: _by_evaluator(evaluator, request) for name, evaluator in evaluators.items()}
     if truth is not None:
         judged[names.TRUTH] = _by_truth(truth, request)

@@ -57,8 +57,9 @@ def gauc_rows(
 ) -> list[names.Row]:
     """Returns how well models, and the ranking score, order the items of one exposed list by their clicks.
 
-    What a model does not know better than the ranking score, a search by it cannot find. Rows `gauc` and, of
-    models, `gauc_over_ranking_score`, paired; none where no list has a click beside an item without one.
+    A search by a model finds nothing that the model does not order better than the ranking score. Rows `gauc`
+    and, of models, `gauc_over_ranking_score`, paired; none where no list has a click beside an item without
+    one.
     """
     shown = requests.exposed_mask.numpy()
     clicks = requests.clicks.double().numpy()
@@ -68,8 +69,8 @@ def gauc_rows(
     rows = [(RANKING_SCORE, names.GAUC, ranking)]
     for model, levels in levels_of_model.items():
         of_slot = np.diff(_prefix_values(levels), axis=1, prepend=0.0)
-        own = group_auc(clicks, of_slot, shown)
-        rows += [(model, names.GAUC, own), (model, names.GAUC_OVER_RANKING_SCORE, own - ranking)]
+        model_auc = group_auc(clicks, of_slot, shown)
+        rows += [(model, names.GAUC, model_auc), (model, names.GAUC_OVER_RANKING_SCORE, model_auc - ranking)]
     return [
         names.figure_row(
             subject,

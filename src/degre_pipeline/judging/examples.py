@@ -1,4 +1,4 @@
-"""Picks the few requests whose lists tell most, and lays their lists out slot by slot."""
+"""Picks a few telling requests, and lays their lists out slot by slot."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any

@@ -65,12 +65,12 @@ def add_ranks(
     values = {judge.name: comparison_values(judge, ranked, config) for judge in judges}
     judgements = judgements.assign(rank=np.nan, ties=np.nan)
     row_of = {request_id: row for row, request_id in enumerate(ranked.request_id.tolist())}
-    some = judgements[judgements["request_id"].isin(row_of)]
-    for (judge, _), part in some.groupby(["judge", "subject"]):
+    ranked_judgements = judgements[judgements["request_id"].isin(row_of)]
+    for (judge, _), part in ranked_judgements.groupby(["judge", "subject"]):
         compared = values[str(judge)][[row_of[request_id] for request_id in part["request_id"]]]
-        own = part["value"].to_numpy().round(DECIMALS)
-        judgements.loc[part.index, "rank"] = ranks(own, compared)
-        judgements.loc[part.index, names.TIES] = share_of_ties(own, compared)
+        list_values = part["value"].to_numpy().round(DECIMALS)
+        judgements.loc[part.index, "rank"] = ranks(list_values, compared)
+        judgements.loc[part.index, names.TIES] = share_of_ties(list_values, compared)
     return judgements, _agreement(ranked, values)
 
 

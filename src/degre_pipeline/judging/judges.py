@@ -59,7 +59,7 @@ class TruthJudge:
 
 
 def prefix_values(judge: Judge, requests: Requests, sequences: Tensor, batch_size: int) -> Values:
-    """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]; so many requests at once."""
+    """Returns expected clicks up to each slot, [b, s, t], of lists [b, s, t]; some requests at once."""
     return np.concatenate(
         [
             judge.prefix_values(requests.select(rows), sequences[rows])

@@ -25,7 +25,7 @@ LEAST_ENTROPY = 0.02
 """Below it, slots follow from the score or from the order handed over."""
 
 MOST_PAIRED = 50_000
-"""Lists whose pairs of items are counted; the first ones."""
+"""Pairs of items are counted in the first lists, so many at most."""
 
 
 def log_support_rows(
@@ -117,27 +117,27 @@ def statements(figures: Mapping[str, float]) -> list[str]:
     """Returns what the figures of a log mean, a sentence each, the gravest first; none without figures."""
     if not figures:
         return []
-    said = []
+    sentences = []
     share = f"{100 * figures[names.IN_RANKING_ORDER]:.3g}%"
     seen = f"{100 * figures[names.SLOT_COVERAGE]:.0f}% of what random lists show"
     if figures[names.SLOT_ENTROPY] < LEAST_ENTROPY:
-        said.append(
+        sentences.append(
             f"Slots follow the score, or the order handed over, in {share} of the lists: nothing in this log "
             "tells what another order would have earned."
         )
     elif not varies(figures):
-        said.append(
+        sentences.append(
             f"Slots vary little given the score ({seen}; {share} of the lists are the ranking order): this "
             "log hardly tells what another order would have earned."
         )
     else:
-        said.append(
+        sentences.append(
             f"Slots vary given the score ({seen}; {share} of the lists are the ranking order): this log can "
             "compare orders."
         )
     if figures[names.LISTS_WITH_USUAL_CLICKS] >= CONSTANT:
         number = int(figures[names.USUAL_CLICKS])
-        said.append(
+        sentences.append(
             f"{100 * figures[names.LISTS_WITH_USUAL_CLICKS]:.3g}% of the lists have exactly {number} click"
             f"{'' if number == 1 else 's'}: their number says nothing about a list, only where they are does."
         )
@@ -147,7 +147,7 @@ def statements(figures: Mapping[str, float]) -> list[str]:
         if name.startswith(names.SHOWN_AT_RANK) and value == 0
     ]
     if never:
-        said.append(
+        sentences.append(
             f"Candidates of rank {min(never)} to {max(never)} were never shown: nothing is known of them."
         )
     for name, what in (
@@ -155,5 +155,5 @@ def statements(figures: Mapping[str, float]) -> list[str]:
         (names.REQUESTS_WITHOUT_USER, "requests have a user without a row in table users"),
     ):
         if figures.get(name, 0) > 0:
-            said.append(f"{100 * figures[name]:.2g}% of the {what}: their features are unknown.")
-    return said
+            sentences.append(f"{100 * figures[name]:.2g}% of the {what}: their features are unknown.")
+    return sentences

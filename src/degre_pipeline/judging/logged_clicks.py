@@ -49,13 +49,15 @@ def floor_lists(
         item_codes: A number for the item of every candidate of the test and of the training requests, [b, n].
     """
     lists = {names.ITEM_MEAN: rate_order(item_codes[0], requests, item_codes[1], log)}
-    few = log.select(slice(0, MOST_LEARNED))
+    sample = log.select(slice(0, MOST_LEARNED))
     found: dict[str, float] = {}
     columns = _candidate_columns(sizes)
     for name, column in columns.items():
-        codes = few.candidates[..., column]
-        order = rate_order(codes, few, codes, few)
-        found[name] = float(np.nanmean(click_metrics(places_among_shown(order, few), few.clicks)[names.NDCG]))
+        codes = sample.candidates[..., column]
+        order = rate_order(codes, sample, codes, sample)
+        found[name] = float(
+            np.nanmean(click_metrics(places_among_shown(order, sample), sample.clicks)[names.NDCG])
+        )
     if found:
         best = max(found, key=lambda name: found[name])
         column = columns[best]
@@ -66,7 +68,7 @@ def floor_lists(
 
 
 def _candidate_columns(sizes: Sequence[FieldSize]) -> dict[str, int]:
-    """Returns the index column of every candidate field of one value, but of the ranking score."""
+    """Returns the index column of every single-valued candidate field except the ranking score."""
     columns, start = {}, 0
     for size in sizes:
         if size.per_candidate:
@@ -96,12 +98,12 @@ def logged_click_rows(
 ) -> list[names.Row]:
     """Returns what logged clicks say of lists as rows {subject, judge, metric, value, low, high}.
 
-    `logged_clicks` counts clicks as they are, which favours the shown order. `weighted_clicks` counts each
-    the more, the more rarely its rank was shown and its slot looked at; only where slots vary.
+    `logged_clicks` counts clicks as they are, which favours the shown order. `weighted_clicks` gives a click
+    more weight where its rank was rarely shown and its slot rarely looked at; only where slots vary.
     `randomized_clicks` are those of requests that the log marks as shown at random. `order_over_shown` is
-    NDCG of the shown items alone, put in a list's order, less that of the order in which they were shown;
-    weighted where slots vary. `supported_slots` and `moved_slots` are shares of a list's slots: whose item's
-    rank the log shows there, and that hold another item than in ranking order.
+    NDCG of the shown items alone, put in a list's order, less the NDCG of the order that was shown; weighted
+    where slots vary. `supported_slots` is the share of a list's slots in which the log shows items of the
+    same rank, `moved_slots` the share that holds another item than the ranking order.
 
     Args:
         lists: By subject, [b, L] candidate indices; -1 in empty slots.
@@ -125,8 +127,8 @@ def logged_click_rows(
         for slot, one in enumerate(examined, start=1)
         if varied
     ]
-    for subject, own in lists.items():
-        rows += [_row(subject, *named) for named in replay.figures(own, shown=subject == names.EXPOSED)]
+    for subject, sequences in lists.items():
+        rows += [_row(subject, *named) for named in replay.figures(sequences, shown=subject == names.EXPOSED)]
     return rows
 
 
@@ -205,11 +207,11 @@ def logged_requests(lists: pd.DataFrame, requests: pd.DataFrame, chosen: Request
 
 
 def users_of(lists: pd.DataFrame, chosen: Requests) -> NDArray[np.int64]:
-    """Returns a number for the user of each of some requests, [b].
+    """Returns a number for the user of every request, [b].
 
     Args:
         lists: All requests as a table, with request_id and user_id.
-        chosen: Encoded ones of them.
+        chosen: The wanted requests, encoded.
     """
     users = lists.set_index("request_id").loc[chosen.request_id.numpy(), "user_id"]
     numbers: NDArray[np.int64] = pd.factorize(users)[0].astype(np.int64)
@@ -221,7 +223,7 @@ def item_codes(lists: pd.DataFrame, requests: Requests) -> Tensor:
 
     Args:
         lists: All requests as a table, with request_id and candidate_item_ids.
-        requests: Encoded ones of them.
+        requests: The wanted requests, encoded.
     """
     ids = lists.set_index("request_id").loc[requests.request_id.numpy(), "candidate_item_ids"]
     known = pd.Index(np.unique(np.concatenate(lists["candidate_item_ids"].to_list())))

@@ -1,4 +1,4 @@
-"""The lists that are compared: who would show what for the same requests."""
+"""The lists that are compared: what every subject would show for the same requests."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,11 +29,11 @@ def lists_of_subjects(
     """
     search_lists = build_search(search)
     decide: Mapping[str, Callable[[Requests], Tensor]] = {
-        names.GENERATOR: lambda some: generator.decode(some.static, some.candidates, some.mask)[0],
-        names.BEAM: lambda some: search_lists(evaluator, some).sequences[:, 0],
+        names.GENERATOR: lambda batch: generator.decode(batch.static, batch.candidates, batch.mask)[0],
+        names.BEAM: lambda batch: search_lists(evaluator, batch).sequences[:, 0],
         names.RANKING_ORDER: ranking_order,
-        names.RANDOM: lambda some: one_random_list(some, config.seed + 1),
-        names.EXPOSED: lambda some: some.shown,
+        names.RANDOM: lambda batch: one_random_list(batch, config.seed + 1),
+        names.EXPOSED: lambda batch: batch.shown,
     }
     device = next(generator.parameters()).device
     batches = [batch.to(device) for batch in requests.batches(config.batch_size)]

@@ -12,7 +12,7 @@ def join_lists(
 
     Returns: request_id, user_id, split, role and the arrays candidate_item_ids, candidate_scores,
         exposed_indices, clicks.
-    Raises: ValueError: If a request lacks candidates or exposures, or shows what was no candidate.
+    Raises: ValueError: If a request lacks candidates or exposures, or shows an item that was no candidate.
     """
     heads = requests[["request_id", "user_id"]].merge(splits, on="request_id", validate="one_to_one")
     heads = heads.sort_values("request_id").reset_index(drop=True)

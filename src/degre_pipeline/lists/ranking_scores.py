@@ -32,7 +32,7 @@ class RankedCandidates:
     Attributes:
         candidates: The table, with ranking_score and ranking_rank.
         model: The point-wise model; empty where the log has a score.
-        feature_space: What the model reads; without fields likewise.
+        feature_space: What the model reads; without fields where the log has a score.
     """
 
     candidates: pd.DataFrame

@@ -1,4 +1,4 @@
-"""The three aliases: where they are, moving them, and noticing that somebody else did."""
+"""Reads the three aliases, moves them, and notices moves that were made elsewhere."""
 
 import time
 

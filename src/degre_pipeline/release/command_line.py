@@ -48,13 +48,13 @@ class _OneLine(click.Group):
 
 
 class Later(click.ClickException):
-    """What may work in a moment."""
+    """An error that may pass in a moment."""
 
     exit_code = TEMPORARY
 
 
 class Wrong(click.ClickException):
-    """What another try cannot help."""
+    """An error that another try cannot help."""
 
     exit_code = WRONG
 
@@ -149,21 +149,21 @@ def rollback(why: str, who: str | None, **place: Any) -> None:
 def check(state: str, run_date: str, **place: Any) -> None:
     """Say whether the version of a day waits for a person, or serves.
 
-    The exit code is 0 if it does and 99 if it does not. A version waits that the gate let through, that is
-    not the champion, and that is no older than the champion. In a workflow, `degre promote --run-date` then
+    The exit code is 0 if it does and 99 if it does not. A version waits if the gate let it through, if it is
+    not the champion, and if it is no older than the champion. In a workflow, `degre promote --run-date` then
     promotes no other version than the one that was found waiting.
     """
     from degre_pipeline.release import day_version
 
     client, model = _opened(place)
     version = _of_day(client, model, run_date)
-    so = {"waits": day_version.waits, "serves": day_version.serves}[state](client, model, version)
-    if so and state == "waits":
+    holds = {"waits": day_version.waits, "serves": day_version.serves}[state](client, model, version)
+    if holds and state == "waits":
         day_version.ask_about(client, version, os.environ.get(WORKFLOW_RUN, ""))
-    told = f"{model}, version {version.version} of {run_date}: {state if so else f'not so: {state}'}"
+    sentence = f"{model}, version {version.version} of {run_date}: {state if holds else f'not so: {state}'}"
     gate = f"{day_version.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
-    click.echo(printable(f"{told}. Gate: {gate}"))
-    sys.exit(0 if so else NOT_SO)
+    click.echo(printable(f"{sentence}. Gate: {gate}"))
+    sys.exit(0 if holds else NOT_SO)
 
 
 @main.command()
@@ -289,7 +289,7 @@ def _line(entry: Any) -> str:
 
 
 def printable(line: str) -> str:
-    """Returns a line in which no character can end it or command a terminal; such are written as escapes."""
+    """Returns the line with escapes in place of characters that would end it or command a terminal."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 

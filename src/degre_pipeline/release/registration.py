@@ -98,8 +98,7 @@ def metric_tags(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def identity_of(generator: TrainedWeights, run_date: str) -> str:
     """Returns what two registrations of the same model on the same day have in common.
 
-    The weights stand for the configuration, the data and the code that they came from: other ones give other
-    weights, and the same ones the same.
+    The weights stand for configuration, data and code: a change of any of these gives other weights.
     """
     described = f"{run_date} {fingerprint(generator.weights)} {json.dumps(generator.config, sort_keys=True)}"
     return hashlib.sha256(described.encode()).hexdigest()
@@ -108,7 +107,7 @@ def identity_of(generator: TrainedWeights, run_date: str) -> str:
 def registered_before(name: str, identity: str) -> dict[str, Any] | None:
     """Returns the version with an identity, described as by `register_once`; None where there is none.
 
-    Of several, which runs at the same time may have made, it is the first one.
+    Runs at the same time may have made several; the first one counts.
     """
     client = mlflow.MlflowClient()
     wanted = f"name = {quoted(name)} and tags.identity = {quoted(identity)}"
@@ -133,10 +132,10 @@ def register_once(logged: ModelInfo, *, name: str, tags: Mapping[str, str]) -> d
         before = registered_before(name, tags["identity"])
         if before is not None:
             return before
-        own = _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
-        first = registered_before(name, tags["identity"]) or own
-        if first["version"] != own["version"]:
-            client.delete_model_version(name, str(own["version"]))
+        registered = _described(mlflow.register_model(logged.model_uri, name, tags=dict(tags)))
+        first = registered_before(name, tags["identity"]) or registered
+        if first["version"] != registered["version"]:
+            client.delete_model_version(name, str(registered["version"]))
         return first
 
 

@@ -1,4 +1,4 @@
-"""What others need to know of the registry that this run works with."""
+"""What nodes and hooks ask the model registry: where it is, and what its versions learned from."""
 
 import mlflow
 from mlflow import MlflowClient
@@ -23,7 +23,7 @@ def training_last_day(model: str, version: str) -> str | None:
 
 
 def check_registry(model: str, data: tuple[str, str]) -> None:
-    """Raises ValueError unless a version that is trained now can be registered, and only beside its like.
+    """Raises ValueError unless a new version can be registered, and only beside versions of the same data.
 
     Args:
         model: Name of the registered model.

@@ -1,4 +1,4 @@
-"""What in the registry keeps a version that passed from becoming the champion by itself."""
+"""Why a version that passed the gate may not become the champion by itself."""
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion

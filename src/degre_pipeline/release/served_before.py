@@ -1,4 +1,4 @@
-"""Which versions served, and how: what a day that is run again must find as it did the first time."""
+"""Which versions served before a day; a day that is run again finds the same ones."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -12,11 +12,11 @@ from degre_pipeline.release.ledger import Entry
 from degre_pipeline.release.versions import origin_of, version_or_none
 
 SUPERIOR_TO = "gate_superior_to"
-"""Tag of a version: numbers of those that it was better than, by the gate."""
+"""Tag of a version: the numbers of the versions that the gate found worse."""
 
 
 def champions_before(model: str, run_date: str) -> list[ModelVersion]:
-    """Returns the champions whose own day was before another one, the last one first, each once.
+    """Returns the champions of earlier days, the last one first, each once.
 
     A day that is run again, after its own version or a later one became the champion, finds the same.
 
@@ -28,7 +28,7 @@ def champions_before(model: str, run_date: str) -> list[ModelVersion]:
 
 
 def first_champion_before(model: str, run_date: str) -> ModelVersion | None:
-    """Returns the first version that ever became champion, of those whose own day was before another one."""
+    """Returns the version that became champion first, of those of earlier days."""
     served = [version for _, version in _promotions(MlflowClient(), model)]
     return next((one for one in reversed(served) if _day(one, run_date) < run_date), None)
 

@@ -55,7 +55,7 @@ def in_turn(client: MlflowClient) -> Iterator[None]:
 
 
 def _lock_file(tracking_uri: str) -> Path:
-    """Returns the file: beside an SQLite database, and otherwise the user's own for this MLflow."""
+    """Returns the lock's file: beside an SQLite database, and otherwise the user's own for this MLflow."""
     database = database_file(tracking_uri)
     if database is not None:
         return database.with_name(f"{database.name}.moves")

@@ -1,4 +1,4 @@
-"""Versions by what they are: a number comes again where a registered model is deleted and made anew."""
+"""Versions by their origin: a number is used again where a registered model is deleted and made anew."""
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion

@@ -43,17 +43,17 @@ class StartingPoint:
 def start_of_day(
     model: str, run_date: str, *, fields: Sequence[Field], external_share: float, split_seed: int
 ) -> StartingPoint:
-    """Returns what the champion before a day left behind, and nothing where it cannot be gone on from.
+    """Returns the models of the champion before a day, or an empty start where they must not be used.
 
-    Not from a champion of other fields, nor from one whose requests were divided otherwise between the
-    evaluators: the external evaluator would judge what its own requests had taught the mining one.
+    They must not where the champion had other fields, or where requests were divided otherwise between the
+    evaluators: the external evaluator would judge what its own requests had taught the mining evaluator.
 
     Args:
         model: Name of the registered model.
         run_date: The day, as an ISO date.
-        fields: Declared now.
-        external_share: Of the division of requests, now.
-        split_seed: The same.
+        fields: The fields that are declared now.
+        external_share: Share of requests that the external evaluator learns from now.
+        split_seed: Seed of that division now.
     Raises: MlflowException: If nothing was kept with the champion's run.
     """
     champions = champions_before(model, run_date)

@@ -44,12 +44,13 @@ def judges(diagnostics: pd.DataFrame) -> str | None:
     pairs = list(dict.fromkeys(found["judge"]))
     with drawing(1) as (figure, axes):
         for number, (pair, colour) in enumerate(zip(pairs, PAIR_COLOURS, strict=False)):
-            own = found[found["judge"] == pair]
+            pair_rows = found[found["judge"] == pair]
             places = [
-                LIST_KINDS.index(kind) + (number - (len(pairs) - 1) / 2) * 0.26 for kind in own["subject"]
+                LIST_KINDS.index(kind) + (number - (len(pairs) - 1) / 2) * 0.26
+                for kind in pair_rows["subject"]
             ]
             one, other = pair.split("-")
-            _bars(axes[0], places, own, 0.24, color=colour, label=f"{one} and {other}")
+            _bars(axes[0], places, pair_rows, 0.24, color=colour, label=f"{one} and {other}")
         axes[0].set_xticks(range(len(LIST_KINDS)), LIST_KINDS)
         axes[0].axhline(0, color=OBSERVED_COLOUR, linewidth=0.9)
         axes[0].set(title="agreement of judges", ylabel="rank correlation")
@@ -69,10 +70,10 @@ def optimism(diagnostics: pd.DataFrame) -> str | None:
         return None
     with drawing(len(panels)) as (figure, axes):
         for panel, (name, (title, xlabel)) in zip(axes, panels.items(), strict=True):
-            for kind, own in _named(diagnostics, name).groupby(["judge", "subject"], sort=False):
+            for kind, rows in _named(diagnostics, name).groupby(["judge", "subject"], sort=False):
                 judge, subject = map(str, kind)
                 style = {"color": JUDGE_COLOURS[judge], "linestyle": "-" if subject == names.BEAM else "--"}
-                _curve(panel, own, label=f"{SUBJECT_LABELS[subject]}, over {JUDGE_LABELS[judge]}", **style)
+                _curve(panel, rows, label=f"{SUBJECT_LABELS[subject]}, over {JUDGE_LABELS[judge]}", **style)
             _finish(panel, f"optimism {title}", xlabel, "clicks over the judge's")
         legend_below(figure, axes, columns=2)
         return image_address(figure)
@@ -87,8 +88,8 @@ def along(diagnostics: pd.DataFrame, place: str, label: str, *, logarithmic: boo
         for panel, (name, ylabel) in zip(axes, panels.items(), strict=True):
             found = _named(diagnostics, name)
             for judge in [judge for judge in JUDGE_LABELS if judge in set(found["judge"])]:
-                own = found[found["judge"] == judge]
-                _curve(panel, own, label=JUDGE_LABELS[judge], color=JUDGE_COLOURS[judge])
+                rows = found[found["judge"] == judge]
+                _curve(panel, rows, label=JUDGE_LABELS[judge], color=JUDGE_COLOURS[judge])
             _finish(panel, f"{ylabel} by {label}", label, "clicks a list", zero=ylabel == "optimism")
             if logarithmic:
                 panel.set_xscale("log", base=2)
@@ -121,9 +122,9 @@ def steps(diagnostics: pd.DataFrame) -> str | None:
     if agreement.empty and lost.empty:
         return None
     with drawing(2) as (figure, axes):
-        for subject, own in agreement.groupby("subject", sort=False):
+        for subject, rows in agreement.groupby("subject", sort=False):
             label, colour = PREFIXES[str(subject)]
-            _curve(axes[0], own, label=label, color=colour)
+            _curve(axes[0], rows, label=label, color=colour)
         _finish(axes[0], "same next item", "slot", "share of requests", zero=False)
         axes[0].set_ylim(0, 1.02)
         axes[0].yaxis.set_major_formatter(PercentFormatter(1))

@@ -1,4 +1,4 @@
-"""The evaluation report."""
+"""Renders the evaluation report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -109,9 +109,9 @@ def headline_table(estimates: Estimates) -> Table:
     judges = judges_of_lists(estimates)
     columns, groups = [], []
     for judge in judges:
-        own = ["utility", "gain"] + (["regret", "removed", "NDCG"] if judge == names.TRUTH else [])
-        columns += own
-        groups.append((JUDGE_LABELS[judge], len(own)))
+        titles = ["utility", "gain"] + (["regret", "removed", "NDCG"] if judge == names.TRUTH else [])
+        columns += titles
+        groups.append((JUDGE_LABELS[judge], len(titles)))
     rows = [
         Row(
             SUBJECT_LABELS[subject],

@@ -1,4 +1,4 @@
-"""The online experiment's report."""
+"""Renders the report of the online experiment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The gate's report."""
+"""Renders the gate's report."""
 
 from collections.abc import Mapping
 from typing import Any

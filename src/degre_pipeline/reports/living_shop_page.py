@@ -1,4 +1,4 @@
-"""The story of the living shop's days."""
+"""Renders the report of the living shop: what each day was worth, and to which model."""
 
 from typing import Any
 
@@ -42,16 +42,16 @@ def promotions(figures: pd.DataFrame) -> dict[str, int]:
     """Returns the version that serves from a day on, by the day on which it first did."""
     served = figures[figures["subject"] == CHAMPION].sort_values("day")
     versions = served["version"].astype(int)
-    first = versions.diff() != 0  # that of the first day is no number, and differs, too
+    first = versions.diff() != 0  # NaN on the first day, which counts as a change
     return dict(zip(served["day"][first], versions[first], strict=True))
 
 
 def draw_quality(panel: Any, figures: pd.DataFrame) -> None:
     """Draws the share of the ranking order's regret that each model removes, by day, and the promotions."""
     for subject, colour in _COLOURS.items():
-        own = _of(figures, subject)
+        rows = _of(figures, subject)
         panel.plot(
-            own.index, 100 * own[REGRET_REMOVED], "o-", color=colour, markersize=4, label=NAMES[subject]
+            rows.index, 100 * rows[REGRET_REMOVED], "o-", color=colour, markersize=4, label=NAMES[subject]
         )
     for day, version in promotions(figures).items():
         at = pd.Timestamp(day)
@@ -66,18 +66,20 @@ def draw_quality(panel: Any, figures: pd.DataFrame) -> None:
 
 def draw_gain(panel: Any, figures: pd.DataFrame) -> None:
     """Draws what retraining is worth: the champion's clicks over the frozen model's, with intervals."""
-    own = _of(figures, GAIN)
+    rows = _of(figures, GAIN)
     panel.axhline(0, color=MUTED_COLOUR, linewidth=1)
-    panel.fill_between(own.index, own["low"], own["high"], color=_COLOURS[CHAMPION], alpha=0.2, linewidth=0)
-    panel.plot(own.index, own["clicks"], "o-", color=_COLOURS[CHAMPION], markersize=4)
+    panel.fill_between(
+        rows.index, rows["low"], rows["high"], color=_COLOURS[CHAMPION], alpha=0.2, linewidth=0
+    )
+    panel.plot(rows.index, rows["clicks"], "o-", color=_COLOURS[CHAMPION], markersize=4)
     panel.set_ylabel("clicks a request, retrained over frozen")
     panel.tick_params(axis="x", rotation=45)
 
 
 def _of(figures: pd.DataFrame, subject: str) -> pd.DataFrame:
     """Returns the rows of a subject in the order of their days, which become the index."""
-    own = figures[figures["subject"] == subject]
-    return own.set_index(pd.to_datetime(own["day"])).sort_index()
+    rows = figures[figures["subject"] == subject]
+    return rows.set_index(pd.to_datetime(rows["day"])).sort_index()
 
 
 def _plot(figures: pd.DataFrame) -> str:

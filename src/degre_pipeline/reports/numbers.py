@@ -81,12 +81,12 @@ def regret_removed(estimates: Estimates, subject: str) -> float:
 
     1 is the true best list, 0 the ranking order, below 0 worse than the ranking order.
     """
-    own, ranking = (
+    regret, ranking = (
         estimates.get((name, names.TRUTH, names.REGRET)) for name in (subject, names.RANKING_ORDER)
     )
-    if own is None or ranking is None or ranking.value <= 0:
+    if regret is None or ranking is None or ranking.value <= 0:
         return math.nan
-    return 1 - own.value / ranking.value
+    return 1 - regret.value / ranking.value
 
 
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The truth study: its tables, its picture and its page."""
+"""Renders the truth study: its tables, its picture and its page."""
 
 import io
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
         figure, axes = plt.subplots(1, len(widths), figsize=size, layout="constrained", width_ratios=widths)
         for place, judge in enumerate(JUDGES):
             if judge in hits:
-                colour = f"C{place}"  # the same whichever others there are
+                colour = f"C{place}"  # a judge has the same one whichever judges are missing
                 axes[0].plot(hits[judge], hits.index, "o", ms=4, alpha=0.7, color=colour, label=judge)
         axes[0].set(xlim=(0, 1.02), xlabel="HR@1%")
         figure.legend(loc="outside upper left", ncols=len(JUDGES), frameon=False)
@@ -98,12 +98,12 @@ def draw(rows: Rows, agreement: pd.DataFrame) -> str:
 
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows over all seeds, with their number; of further arms, generators and teachers."""
-    told: pd.DataFrame = table[
+    """Returns the averages over seeds with the number of seeds; of further arms, generators and teachers."""
+    averages: pd.DataFrame = table[
         (table["seed"] == ALL) & ~table["subject"].str.fullmatch(r"\w+\.(beam\d+|exact_miner)")
     ]
     seeds = table[table["seed"] != ALL].groupby("subject")["seed"].nunique()
-    return told.assign(seeds=told["subject"].map(seeds))
+    return averages.assign(seeds=averages["subject"].map(seeds))
 
 
 def _by_judge(pooled: pd.DataFrame, metric: str, form: str) -> pd.DataFrame | None:

@@ -60,13 +60,13 @@ def _doubt(estimates: Estimates) -> str:
     order = estimates.get((names.GENERATOR, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN))
     if order is None:
         return ""
-    said = f"{number(order.value, signed=True)} {interval(order, signed=True)} in NDCG"
+    figures = f"{number(order.value, signed=True)} {interval(order, signed=True)} in NDCG"
     if order.high < 0:
-        return f"The logged clicks disagree: they stand lower in its order than in the shown one, {said}."
+        return f"The logged clicks disagree: they stand lower in its order than in the shown one, {figures}."
     coverage = estimates.get((names.LOG, names.LOG, names.SLOT_COVERAGE))
     if coverage is not None and coverage.value < LEAST_COVERAGE and order.low <= 0:
         return (
             "The log cannot tell: it hardly shows another order, and its clicks do not speak for this one, "
-            f"{said}."
+            f"{figures}."
         )
     return ""

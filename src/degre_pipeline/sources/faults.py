@@ -102,7 +102,7 @@ def find_faults(log: RequestLog) -> list[Fault]:
 
 
 def find_stray_items(log: RequestLog) -> list[Fault]:
-    """Returns the fault of exposures, with their derived index, that show what was no candidate."""
+    """Returns the fault of exposures, with their derived index, that show an item that was no candidate."""
     stray = log.exposures["candidate_index"].isna().to_numpy()
     row = _first_row(log.exposures, stray, ["request_id", "slot", "item_id"])
     found = f"allowed: every exposed item is a candidate of its request; found: {row}"

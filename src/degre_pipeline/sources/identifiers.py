@@ -11,7 +11,7 @@ from degre_pipeline.sources.plain_columns import is_text
 from degre_pipeline.sources.request_log import IDENTIFIERS
 
 _PADDED = re.compile(r"\s.*|.*\s|[+-]?0\d+|\+\d+")
-"""A text that a table of whole numbers would hold as another one."""
+"""A text that changes when it is read as a whole number."""
 
 
 def with_shared_identifiers(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -23,23 +23,23 @@ def with_shared_identifiers(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.
     shared = dict(tables)
     for identifier, names in IDENTIFIERS.items():
         texts = [name for name in names if is_text(shared[name][identifier])]
-        others = [name for name in names if name not in texts and _are_whole(shared[name][identifier])]
-        if texts and others:
-            _check_padding(identifier, shared, texts, others)
-        for name in others if texts else ():
+        numeric = [name for name in names if name not in texts and _are_whole(shared[name][identifier])]
+        if texts and numeric:
+            _check_padding(identifier, shared, texts, numeric)
+        for name in numeric if texts else ():
             as_text = shared[name][identifier].map(token, na_action="ignore").astype("str")
             shared[name] = shared[name].assign(**{identifier: as_text})
     return shared
 
 
 def _are_whole(values: pd.Series) -> bool:
-    """Returns whether all values are whole numbers; what is none of them is named when the log is checked."""
+    """Returns whether all values are whole numbers; the check of the log names those that are not."""
     _, _, wrong = read_column(values)
     return not wrong.any()
 
 
 def _check_padding(
-    identifier: str, tables: Mapping[str, pd.DataFrame], texts: list[str], others: list[str]
+    identifier: str, tables: Mapping[str, pd.DataFrame], texts: list[str], numeric: list[str]
 ) -> None:
     for name in texts:
         values = tables[name][identifier].dropna()
@@ -47,6 +47,6 @@ def _check_padding(
         if len(padded):
             raise ValueError(
                 f"The tables disagree on the type of {identifier!r}: {name} has the text {padded.iloc[0]!r}, "
-                f"{', '.join(others)} have whole numbers, which lose its form; "
+                f"{', '.join(numeric)} have whole numbers, which lose its form; "
                 "allowed: text in all tables, or whole numbers in all"
             )

@@ -163,9 +163,9 @@ def _candidates(
 ) -> pd.DataFrame:
     """Hands over each block's movies and its negatives, shuffled so that the order tells nothing."""
     generator = np.random.default_rng(config.seed)
-    own = logged["item_id"].to_numpy().reshape(-1, config.block_length)
+    block_items = logged["item_id"].to_numpy().reshape(-1, config.block_length)
     negatives = _negatives(logged, ratings, movies, config, generator)
-    items = generator.permuted(np.concatenate([own, negatives], axis=1), axis=1)
+    items = generator.permuted(np.concatenate([block_items, negatives], axis=1), axis=1)
     requests, candidates = items.shape
     return pd.DataFrame(
         {

@@ -147,12 +147,12 @@ def _check_renames(path: Path, stored: Mapping[str, pa.Table], own_names: Mappin
         raise ValueError(f"{path} has no column(s) {unknown} to rename, allowed are its columns {known}.")
 
 
-def _check_columns(path: Path, own: list[str], names: list[str], required: tuple[str, ...]) -> None:
+def _check_columns(path: Path, columns: list[str], names: list[str], required: tuple[str, ...]) -> None:
     missing = [name for name in required if name not in names]
     if missing:
-        is_one = len(own) == 1 and any(separator in own[0] for separator in ";\t|")
+        is_one = len(columns) == 1 and any(separator in columns[0] for separator in ";\t|")
         hint = " The cells of a CSV file are separated by `csv_separator`." if is_one else ""
         raise ValueError(
-            f"{path} lacks the column(s) {missing}: it has {own}, "
+            f"{path} lacks the column(s) {missing}: it has {columns}, "
             f"required are {list(required)}. Columns of other names are mapped by `renames`.{hint}"
         )

@@ -35,7 +35,7 @@ def simulate_request_log(config: ShopConfig, run_date: datetime.date) -> tuple[R
 
 
 def as_request_log(days: Sequence[tuple[Shop, DayLog]]) -> RequestLog:
-    """Returns the tables of some days, each given with the shop as it was; they have yet to be conformed."""
+    """Returns the tables of days, each given with the shop of that day; `conform` has yet to check them."""
     return RequestLog(
         requests=pd.concat([_requests(log) for _, log in days], ignore_index=True),
         candidates=pd.concat([_candidates(shop, log) for shop, log in days], ignore_index=True),

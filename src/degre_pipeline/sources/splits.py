@@ -102,10 +102,10 @@ def first_and_last_day(requests: pd.DataFrame, request_ids: Iterable[int]) -> tu
 
     Raises: ValueError: If none of them is in the request log's table.
     """
-    asked = requests.loc[requests["request_id"].isin(list(request_ids)), "requested_at"]
-    if asked.empty:
+    times = requests.loc[requests["request_id"].isin(list(request_ids)), "requested_at"]
+    if times.empty:
         raise ValueError("none of the requests is in table requests; allowed: one or more of its request_id")
-    return asked.min().date().isoformat(), asked.max().date().isoformat()
+    return times.min().date().isoformat(), times.max().date().isoformat()
 
 
 def last_day(requests: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ def cut_to_window(log: RequestLog, last_day: date, days: int) -> RequestLog:
 
 
 def _tell_strangers(name: str, rows: pd.DataFrame, requests: pd.DataFrame) -> None:
-    """Warns of rows whose request is of no day, because `requests` has no row for it."""
+    """Warns of rows without a day, because `requests` has no row for their request."""
     known, owners = (read_column(table["request_id"])[0].dropna() for table in (requests, rows))
     strangers = owners[~owners.isin(known)]
     if len(strangers):

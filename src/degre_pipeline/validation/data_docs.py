@@ -1,4 +1,4 @@
-"""Running a suite of expectations and keeping its result as a page of the Data Docs site."""
+"""Runs a suite of expectations, and keeps its result as a page of the Data Docs site."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Saying in words what a validation found: the rule, the offending rows, how many there are."""
+"""Says in words what a validation found: the broken rule, its offending rows and their number."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

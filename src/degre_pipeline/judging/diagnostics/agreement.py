@@ -22,9 +22,10 @@ def judge_agreement_rows(
 ) -> list[Row]:
     """Returns the rank correlation of every two judges on lists of three kinds.
 
-    Random and mined lists are compared within each request, and the correlations averaged. Of exposed lists
-    there is one a request: they are compared over requests, by what each is worth more than the mean of the
-    request's random lists by the same judge, so that easy requests do not look like agreement.
+    Random and mined lists are compared within each request, and the correlations averaged. A request has one
+    exposed list only, so these are compared across requests: by the list's value less the mean value of the
+    request's random lists, by the same judge. Without the difference, easy requests would look like
+    agreement.
 
     Args:
         requests: Those that are compared.

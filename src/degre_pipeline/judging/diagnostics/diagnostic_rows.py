@@ -47,20 +47,20 @@ def row(diagnostic: str, subject: str, judge: str, estimate: Estimate, *, at: fl
 def rows_along(
     place: str, places: Sequence[float], values: Mapping[str, Values], config: EvaluationConfig
 ) -> list[Row]:
-    """Returns value and optimism of the best mined lists along something: beam sizes, epochs.
+    """Returns value and optimism of the best mined lists by beam size or by epoch.
 
     Args:
-        place: What it is; ends the names of the diagnostics.
-        places: Where along it, [m].
-        values: Of each request's best list at each place by judge, [b, m]; the miner's among them.
+        place: `beam_size` or `epoch`; ends the names of the diagnostics.
+        places: The beam sizes or epochs, [m].
+        values: By judge, the value of each request's best list at each place, [b, m]; also by the miner.
         config: Of the intervals.
     """
     rows: list[Row] = []
     for column, at in enumerate(places):
         for judge, judged in values.items():
-            own = judged[:, column]
-            rows += estimated(f"value_by_{place}", names.BEAM, judge, own, config, at=at)
+            judge_values = judged[:, column]
+            rows += estimated(f"value_by_{place}", names.BEAM, judge, judge_values, config, at=at)
             if judge != MINER:
-                above = values[MINER][:, column] - own
+                above = values[MINER][:, column] - judge_values
                 rows += estimated(f"optimism_by_{place}", names.BEAM, judge, above, config, at=at)
     return rows

@@ -56,11 +56,11 @@ def epoch_rows(
     Args:
         requests: Those of `request_id`, in its order.
         mined_by_epoch: `request_id` [r], `sequences` [epochs, r, t] and the miner's own `values` [epochs, r].
-        judges: All who have an opinion; the finished miner's is left out, for it is not its lists.
+        judges: All judges; the finished miner is left out, because the lists are those of earlier miners.
         config: Of the intervals.
     """
     sequences = mined_by_epoch["sequences"].long().transpose(0, 1)
-    own = mined_by_epoch["values"].double().numpy().T
-    others = [judge for judge in judges if judge.name != MINER]
-    values = {MINER: own, **values_by_judge(requests, sequences, others)}
+    miner_values = mined_by_epoch["values"].double().numpy().T
+    other_judges = [judge for judge in judges if judge.name != MINER]
+    values = {MINER: miner_values, **values_by_judge(requests, sequences, other_judges)}
     return rows_along("epoch", range(1, sequences.shape[1] + 1), values, config)

@@ -1,4 +1,4 @@
-"""How far lists lie from logged ones: what of them was never logged together."""
+"""How far lists lie from logged ones: which of their pairs of items, and of item and slot, no log shows."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,16 +12,15 @@ from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.schema import MINING, TRAIN
 
 PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
-"""What may have been logged together, by the name of the share that was not."""
+"""The columns of a pair, by the diagnostic that is the share of pairs without a log entry."""
 
 
 def novelty_rows(
     lists: pd.DataFrame, evaluated_lists: Mapping[str, Tensor], config: EvaluationConfig
 ) -> list[Row]:
-    """Returns the shares of pairs in every subject's lists that no list taught the mining evaluator.
+    """Returns which share of the pairs in every subject's lists no training list of the mining role has.
 
-    Pairs are an item and its slot, and an item and the one that follows; logged are those of the training
-    lists of the mining role.
+    Pairs are an item and its slot, and an item and the one that follows.
 
     Args:
         lists: The table of that name.
@@ -33,7 +32,7 @@ def novelty_rows(
     shown = lists.set_index("request_id")["candidate_item_ids"][evaluated_lists["request_id"].tolist()]
     rows: list[Row] = []
     for subject in names.SUBJECTS:
-        placed = _placed(shown, [own[own >= 0] for own in evaluated_lists[subject].numpy()])
+        placed = _placed(shown, [indices[indices >= 0] for indices in evaluated_lists[subject].numpy()])
         for diagnostic, pair in PAIRS.items():
             unlogged = _share_unlogged(placed[["row", *pair]].dropna(), logged[pair].dropna(), pair)
             rows += estimated(diagnostic, subject, names.LOG, unlogged, config)
@@ -42,8 +41,8 @@ def novelty_rows(
 
 def _placed(item_ids: Iterable[np.ndarray], indices: Iterable[np.ndarray]) -> pd.DataFrame:
     """Returns row, slot, item and next_item of every placed item; the last of a list has no next one."""
-    chosen = [items[own] for items, own in zip(item_ids, indices, strict=True)]
-    rows = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    chosen = [items[list_items] for items, list_items in zip(item_ids, indices, strict=True)]
+    rows = np.repeat(np.arange(len(chosen)), [len(list_items) for list_items in chosen])
     placed = pd.DataFrame({"row": rows, "item": np.concatenate(chosen)})
     by_row = placed.groupby("row")
     return placed.assign(slot=by_row.cumcount() + 1, next_item=by_row["item"].shift(-1))

@@ -1,4 +1,4 @@
-"""How much more the miner expects of lists than judges that had no say in them."""
+"""How much higher the miner values lists than the judges that did not choose them."""
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,11 @@ def optimism_rows(judgements: pd.DataFrame, config: EvaluationConfig) -> list[Ro
     Returns: `optimism` in clicks a list, `optimism_share` of what the judge expects; in detail, for the
         subjects `IN_DETAIL`, `optimism_by_decile` from the lowest values and `optimism_by_slot`.
     """
-    others = [judge for judge in judgements["judge"].unique() if judge != MINER]
+    other_judges = [judge for judge in judgements["judge"].unique() if judge != MINER]
     rows: list[Row] = []
-    for subject, own in judgements.sort_values("request_id").groupby("subject", sort=False):
-        by_judge = dict(list(own.groupby("judge")))
-        for judge in others:
+    for subject, subject_judgements in judgements.sort_values("request_id").groupby("subject", sort=False):
+        by_judge = dict(list(subject_judgements.groupby("judge")))
+        for judge in other_judges:
             rows += _of_lists(str(subject), judge, by_judge[MINER], by_judge[judge], config)
     return rows
 
@@ -51,7 +51,7 @@ def _of_lists(
 
 
 def deciles(values: Values) -> list[np.ndarray]:
-    """Returns the positions of ten groups of equal size, the lowest values first; fewer of fewer values."""
+    """Returns the positions of ten groups of equal size, the lowest values first; fewer for few values."""
     return np.array_split(np.argsort(values, kind="stable"), min(DECILES, len(values)))
 
 

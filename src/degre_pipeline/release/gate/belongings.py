@@ -19,7 +19,7 @@ def named(registered: Mapping[str, Any]) -> dict[str, Any]:
 def belongings(
     registered: Mapping[str, Any], gate_slice: Mapping[str, Any], judgements: pd.DataFrame
 ) -> dict[str, Any]:
-    """Returns what tells facts of one run of the gate from those of another one."""
+    """Returns the names and hashes that tell the facts of one gate from those of another."""
     rows = judgements.to_csv(index=False).encode()
     return {
         **named(registered),

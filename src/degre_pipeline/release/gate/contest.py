@@ -23,7 +23,7 @@ from degre_pipeline.serving.model.parity import SHAPES, differing_shapes
 from degre_pipeline.serving.model.request_schema import Request
 
 MOST_TOLD = 500
-"""Characters of an error that are told: it becomes part of tags, which MLflow limits."""
+"""Characters of an error that are kept: it becomes part of tags, which MLflow limits."""
 
 Lists = Sequence[Sequence[int]]
 Tables = Mapping[str, pd.DataFrame]
@@ -49,9 +49,9 @@ class Performance:
 
 
 class Contest(NamedTuple):
-    """The new version, the champion and the best champion of late; None of one that there is not.
+    """What the new version, the champion and the best recent champion made of the slice.
 
-    Also what in the registry asks for a person.
+    None where there is no such version. `reservations` says why a person has to decide.
     """
 
     challenger: Performance
@@ -100,17 +100,17 @@ def hold_contest(
         )
     opponent = version_or_none(client, name, opponent_of(client, name, int(version.version)))
     best = best_champion_before(client, version, config.reference_days)
-    asked = reservations(client, version, opponent)
+    reasons = reservations(client, version, opponent)
     with TemporaryDirectory() as folder:
         challenger = perform(version, chosen, tables, Path(folder, "challenger"), list_length)
         if opponent is None:
-            return Contest(_timed([challenger], config.latency_requests)[0], None, None, asked)
+            return Contest(_timed([challenger], config.latency_requests)[0], None, None, reasons)
         champion = attempt(opponent, chosen, tables, Path(folder, "champion"))
         reference = None
         if best is not None and best.version != opponent.version:
             reference = attempt(best, chosen, tables, Path(folder, "reference"), challenger.lists)
         timed = _timed([challenger, *([] if champion.facts.problem else [champion])], config.latency_requests)
-        return Contest(timed[0], timed[-1] if len(timed) > 1 else champion, reference, asked)
+        return Contest(timed[0], timed[-1] if len(timed) > 1 else champion, reference, reasons)
 
 
 def attempt(
@@ -123,14 +123,14 @@ def attempt(
         chosen: Lists of the slice.
         tables: requests, users, items and candidates by name.
         folder: Where its files are put.
-        like: Lists that its own must be as long as; None allows any length.
+        like: Lists whose lengths the version's lists must have; None allows any.
     """
     try:
         done = perform(version, chosen, tables, folder)
     except Exception as error:  # a model of another time fails in its own ways; a person has to look
         problem = f"it could not rank the slice: {type(error).__name__}: {error}"[:MOST_TOLD]
         return Performance(_facts(version, problem=problem))
-    if like is None or [len(own) for own in done.lists] == [len(other) for other in like]:
+    if like is None or list(map(len, done.lists)) == list(map(len, like)):
         return done
     return Performance(_facts(version, problem="its lists are of another length"))
 
@@ -170,18 +170,18 @@ def invalid_rows(lists: Lists, candidates: Sequence[int], list_length: int | Non
     """
     return frozenset(
         row
-        for row, (own, count) in enumerate(zip(lists, candidates, strict=True))
-        if not _is_valid(own, count, list_length)
+        for row, (indices, count) in enumerate(zip(lists, candidates, strict=True))
+        if not _is_valid(indices, count, list_length)
     )
 
 
-def _is_valid(own: Sequence[int], candidates: int, list_length: int | None) -> bool:
-    in_order = 0 < len(own) == len(set(own)) and all(0 <= index < candidates for index in own)
-    return in_order and (list_length is None or len(own) == min(list_length, candidates))
+def _is_valid(indices: Sequence[int], candidates: int, list_length: int | None) -> bool:
+    in_order = 0 < len(indices) == len(set(indices)) and all(0 <= index < candidates for index in indices)
+    return in_order and (list_length is None or len(indices) == min(list_length, candidates))
 
 
 def _timed(performances: Sequence[Performance], timed: int) -> list[Performance]:
-    """Returns the same with latencies, for which they take turns."""
+    """Returns the performances with latencies, measured in turns."""
     turns = [(one.contender, one.requests[:timed]) for one in performances if one.contender is not None]
     return [
         replace(one, facts=replace(one.facts, latency_ms=latency))

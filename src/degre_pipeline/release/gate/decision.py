@@ -33,7 +33,7 @@ class Decision:
     superior_to: Sequence[int] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as JSON can hold it."""
+        """Returns the decision as JSON can hold it."""
         return {
             "outcome": self.outcome,
             "first": self.first,

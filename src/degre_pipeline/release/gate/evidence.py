@@ -54,7 +54,7 @@ class Evidence:
         slice_first_day: ISO date of the first request of the slice.
         challenger: The new version.
         champion: The served one; None where there is none.
-        reference: The best champion of late; None where that is the champion, or where there is none.
+        reference: The best recent champion; None where that is the champion itself, or where there is none.
         differing_lists: Lists of the challenger's export that the trained generator orders otherwise.
         differing_shapes: Shapes of requests for which its program gives other lists than the generator.
         outdated_lists: Lists of the challenger's evaluation that the trained generator orders otherwise: its

@@ -11,7 +11,7 @@ from degre_pipeline.release.gate.gate_config import GateConfig
 from degre_pipeline.reranker.metrics import Array, bootstrap
 
 Verdict = Literal["pass", "skipped", "hold", "refuse"]
-"""From harmless to grave. A skipped rule had nothing to be applied to, or is not asked for."""
+"""From harmless to grave. A skipped rule does not apply, or no setting asks for it."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def paired(
     """Returns whether a mean paired difference is above a limit, by its bootstrap interval over users.
 
     Passes when the whole interval reaches the limit, refuses when the whole interval is below it, and holds
-    when the limit lies within, because the data do not tell. Holds too where they are too few, see `too_few`.
+    when the limit lies within, because the data do not tell. It also holds where requests or users are too
+    few, see `too_few`.
     A difference that is not finite refuses: leaving it out would hide what went wrong.
 
     Args:
@@ -111,9 +112,9 @@ def paired(
     if unknown:
         reason = f"{unknown} of {len(differences)} differences are not finite"
         return Finding(rule, about, "refuse", reason, limit=limit)
-    few = too_few(user, config)
-    if few:
-        return Finding(rule, about, "hold", few, limit=limit)
+    shortage = too_few(user, config)
+    if shortage:
+        return Finding(rule, about, "hold", shortage, limit=limit)
     estimate = bootstrap(
         differences,
         units=user,

@@ -1,4 +1,4 @@
-"""The test requests on which versions are compared, told from any others by a hash of their content."""
+"""The test requests on which versions are compared, identified by a hash of their content."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -49,22 +49,22 @@ def lists_of_slice(gate_slice: Mapping[str, Any], lists: pd.DataFrame, tables: T
 
 
 def content_sha256(ids: Sequence[int], lists: pd.DataFrame, tables: Tables) -> str:
-    """Returns the SHA-256 of all that is known of requests, whatever a model makes of it.
+    """Returns the SHA-256 of all logged data of the requests, whichever of them a model reads.
 
     Args:
         ids: The requests.
         lists: With what was exposed and clicked.
         tables: requests, candidates, users and items; only the rows that the requests touch count.
     """
-    asked = lists[lists["request_id"].isin(ids)]
+    slice_lists = lists[lists["request_id"].isin(ids)]
     handed = tables["candidates"][tables["candidates"]["request_id"].isin(ids)]
     parts = {
         "requests": tables["requests"][tables["requests"]["request_id"].isin(ids)],
         "candidates": handed,
-        "users": tables["users"][tables["users"]["user_id"].isin(asked["user_id"])],
+        "users": tables["users"][tables["users"]["user_id"].isin(slice_lists["user_id"])],
         "items": tables["items"][tables["items"]["item_id"].isin(handed["item_id"])],
-        "shown": asked[["request_id", "exposed_indices"]].explode("exposed_indices"),
-        "clicked": asked[["request_id", "clicks"]].explode("clicks"),
+        "shown": slice_lists[["request_id", "exposed_indices"]].explode("exposed_indices"),
+        "clicked": slice_lists[["request_id", "clicks"]].explode("clicks"),
     }
     digest = hashlib.sha256()
     for name, part in parts.items():

@@ -38,8 +38,8 @@ def support(evidence: Evidence, config: GateConfig) -> Finding:
     gain = evidence.figure(names.GENERATOR, names.LOGGED_CLICKS, names.ORDER_OVER_SHOWN, "low")
     if found.verdict == "pass" or gain is None or gain <= 0:
         return found
-    said = f"{found.reason}; but the logged clicks stand higher in its order (at least {gain:+.4f} in NDCG)"
-    return replace(found, verdict="pass", reason=said)
+    reason = f"{found.reason}; but the logged clicks stand higher in its order (at least {gain:+.4f} in NDCG)"
+    return replace(found, verdict="pass", reason=reason)
 
 
 def replay(evidence: Evidence, config: GateConfig) -> Finding:
@@ -50,9 +50,9 @@ def replay(evidence: Evidence, config: GateConfig) -> Finding:
 
 
 def optimism(judge: str, evidence: Evidence, config: GateConfig) -> Finding:
-    """Returns whether the miner expects about as much of mined lists as a judge does.
+    """Returns whether the miner values mined lists about as highly as a judge does.
 
-    Beyond what it expects more of exposed lists, which is a matter of calibration.
+    By how much it overrates exposed lists is deducted, because that is a matter of calibration.
     """
     more = {subject: _ratio(evidence, subject, judge) for subject in (names.BEAM, names.EXPOSED)}
     beyond = None if None in more.values() else more[names.BEAM] / more[names.EXPOSED] - 1  # type: ignore[operator]

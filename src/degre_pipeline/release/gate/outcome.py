@@ -53,7 +53,7 @@ def record(
 def judged_version(
     client: mlflow.MlflowClient, registered: Mapping[str, Any], decision: Decision
 ) -> ModelVersion:
-    """Returns the version that was judged. Raises: ValueError: If its number is another one's by now."""
+    """Returns the version that was judged. Raises: ValueError: If its number is another version's by now."""
     version = client.get_model_version(registered["name"], str(registered["version"]))
     if origin_of(version) != decision["challenger"]["origin"]:
         raise ValueError(
@@ -64,7 +64,7 @@ def judged_version(
 
 
 def settle(client: mlflow.MlflowClient, version: ModelVersion, decision: Decision) -> Decision:
-    """Returns a decision, or a hold in its place where the registry is not as it was when it was judged."""
+    """Returns the decision, or a hold where the registry has changed since the judgement."""
     if decision["outcome"] != "promote":
         return decision
     champion = decision["champion"] or {"version": None, "origin": None}

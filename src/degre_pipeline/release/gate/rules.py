@@ -68,9 +68,9 @@ def enough(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -
     unknown = int((~np.isfinite(values)).sum())
     if unknown:
         return Finding("sample", about, "refuse", f"{unknown} of {len(values)} values are not finite")
-    few = too_few(evidence.user, config)
-    reason = few or f"{len(values)} requests of {len(np.unique(evidence.user))} users"
-    return Finding("sample", about, "hold" if few else "pass", reason)
+    shortage = too_few(evidence.user, config)
+    reason = shortage or f"{len(values)} requests of {len(np.unique(evidence.user))} users"
+    return Finding("sample", about, "hold" if shortage else "pass", reason)
 
 
 def reserved(reservations: Sequence[str]) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def non_inferiority(judge: str, judged: Judged, evidence: Evidence, config: Gate
 
 
 def superiority(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -> Finding:
-    """Returns whether the challenger gains; without a gain it holds, and only where a gain is asked for."""
+    """Returns whether the challenger gains; without a gain it holds, or is skipped if none is needed."""
     about = f"clicks a list by {judge}"
     looks = config.superiority_looks if config.sufficient == "superior" else 1
     gain = _gain(judged)
@@ -143,9 +143,9 @@ def guardrails(judge: str, judged: Judged, evidence: Evidence, config: GateConfi
     """Yields whether each group of users loses at most the margin; a small group is skipped."""
     for group, rows in evidence.users.items():
         about = f"clicks a list by {judge}, {group} users"
-        few = too_few(evidence.user[rows], config)
-        if few:
-            yield Finding("guardrail", about, "skipped", few)
+        shortage = too_few(evidence.user[rows], config)
+        if shortage:
+            yield Finding("guardrail", about, "skipped", shortage)
             continue
         part = Judged(judged.challenger[rows], None if judged.champion is None else judged.champion[rows])
         limit = -config.guardrail_margin * _mean(part.champion)

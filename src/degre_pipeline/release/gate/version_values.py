@@ -34,7 +34,7 @@ def independent_judges(
     requests: Requests,
     config: GateConfig,
 ) -> list[Judge]:
-    """Returns who values lists of the requests: the truth where it is known, and the external evaluator."""
+    """Returns the judges of the requests: the truth where it is known, and the external evaluator."""
     evaluator = restore_evaluator(external_evaluator).to(choose_device(config.device))
     truth = truth_or_none(click_truth, requests)
     return [*([TruthJudge(truth)] if truth else []), EvaluatorJudge(names.EXTERNAL, evaluator)]
@@ -57,11 +57,12 @@ def judged_lists(
         batch_size: Lists valued together.
     """
     shortest = [
-        min(map(len, own)) for own in zip(*(lists for lists, _ in ranked.values() if lists), strict=True)
+        min(map(len, indices))
+        for indices in zip(*(lists for lists, _ in ranked.values() if lists), strict=True)
     ]
     sequences = {
         version: as_sequences(
-            [own[:most] for own, most in zip(lists or [()] * len(requests), shortest, strict=True)],
+            [indices[:most] for indices, most in zip(lists or [()] * len(requests), shortest, strict=True)],
             invalid,
             requests.list_length,
         )
@@ -86,9 +87,9 @@ def judged_lists(
 def as_sequences(lists: Lists, invalid: Collection[int], list_length: int) -> Tensor:
     """Returns candidate indices [b, L], -1 at the end of shorter lists and in all of an invalid one."""
     sequences = torch.full((len(lists), list_length), -1)
-    for row, own in enumerate(lists):
+    for row, indices in enumerate(lists):
         if row not in invalid:
-            filled = torch.tensor(list(own[:list_length]), dtype=torch.int64)
+            filled = torch.tensor(list(indices[:list_length]), dtype=torch.int64)
             sequences[row, : len(filled)] = filled
     return sequences
 
@@ -110,8 +111,8 @@ def evidence_of(
     """Returns what the rules look at, from what the catalog holds of it."""
     by_judge = {str(judge): part for judge, part in judgements.groupby("judge", sort=False)}
     any_judge = next(iter(by_judge.values()))
-    others = ("champion", "reference")
-    versions = {name: None if facts[name] is None else VersionFacts(**facts[name]) for name in others}
+    opponents = ("champion", "reference")
+    versions = {name: None if facts[name] is None else VersionFacts(**facts[name]) for name in opponents}
 
     def values(part: pd.DataFrame, name: str) -> Values | None:
         return None if versions[name] is None else part[name].to_numpy()

@@ -21,9 +21,9 @@ def check_parity(served: Sequence[Sequence[int]], requests: Requests, generator:
 
     Raises: ValueError: Naming the first request whose list differs.
     """
-    for row, own, wanted in differing_lists(served, requests, generator):
+    for row, served_list, wanted in differing_lists(served, requests, generator):
         raise ValueError(
-            f"request {int(requests.request_id[row])}: the served model ranks candidates {own}; "
+            f"request {int(requests.request_id[row])}: the served model ranks candidates {served_list}; "
             f"allowed: {wanted}, as the trained generator does; were features encoded differently?"
         )
 
@@ -44,9 +44,11 @@ def differing_lists(
     for batch in requests.batches(batch_size):
         trained, steps = model.decode(batch.static, batch.candidates, batch.mask)
         lists = unpadded(trained)
-        for place, (row, own) in enumerate(islice(rows, len(batch))):
-            if list(own) != lists[place] and not _parted_at_a_tie(list(own), lists[place], steps[place]):
-                yield row, list(own), lists[place]
+        for place, (row, served_list) in enumerate(islice(rows, len(batch))):
+            if list(served_list) != lists[place] and not _parted_at_a_tie(
+                list(served_list), lists[place], steps[place]
+            ):
+                yield row, list(served_list), lists[place]
 
 
 def count_differing(served: Sequence[Sequence[int]], requests: Requests, generator: TrainedWeights) -> int:
@@ -59,8 +61,9 @@ def differing_shapes(
 ) -> list[tuple[int, int]]:
     """Returns the shapes in which a served program gives other lists than the trained generator.
 
-    What is exported for every shape may still have been made for one. The requests are the log's, cut or
-    repeated to each shape, with every third value unknown and, where there are several, with padding.
+    A program that was exported for every shape may still be right for one shape only. The requests are the
+    log's, cut or repeated to each shape, with every third value unknown and, where there are several, with
+    padding.
 
     Args:
         served: What runs the program.
@@ -87,9 +90,9 @@ def _reshaped(requests: Requests, b: int, n: int) -> tuple[Tensor, Tensor, Tenso
 
 
 def _differs(served: Decoder, model: Decoder, inputs: tuple[Tensor, Tensor, Tensor]) -> bool:
-    own, _ = served.decode(*inputs)
+    sequences, _ = served.decode(*inputs)
     wanted, steps = model.decode(*inputs)
-    pairs = zip(unpadded(own), unpadded(wanted), steps, strict=True)
+    pairs = zip(unpadded(sequences), unpadded(wanted), steps, strict=True)
     return any(one != other and not _parted_at_a_tie(one, other, step) for one, other, step in pairs)
 
 
@@ -98,9 +101,9 @@ def unpadded(sequences: Tensor) -> list[list[int]]:
     return [[index for index in row if index >= 0] for row in sequences.tolist()]
 
 
-def _parted_at_a_tie(own: list[int], wanted: list[int], steps: Tensor) -> bool:
+def _parted_at_a_tie(served_list: list[int], wanted: list[int], steps: Tensor) -> bool:
     """Returns whether the first difference is between equally probable candidates, by the steps [L, n]."""
-    if len(own) != len(wanted):
+    if len(served_list) != len(wanted):
         return False
-    slot = next(slot for slot, pair in enumerate(zip(own, wanted, strict=True)) if pair[0] != pair[1])
-    return bool(torch.isclose(steps[slot, own[slot]], steps[slot, wanted[slot]], rtol=0, atol=TIE))
+    slot = next(slot for slot, pair in enumerate(zip(served_list, wanted, strict=True)) if pair[0] != pair[1])
+    return bool(torch.isclose(steps[slot, served_list[slot]], steps[slot, wanted[slot]], rtol=0, atol=TIE))

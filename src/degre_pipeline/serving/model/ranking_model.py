@@ -80,7 +80,7 @@ def build_ranking_model(trained: TrainedWeights, space: FeatureSpace) -> Ranking
 
 
 def _with_scores(request: Request, scores: Sequence[float]) -> Request:
-    """Returns the request with the first scores as those of its candidates; those of padding are left."""
+    """Returns the request with a score for each of its candidates; scores of padding are dropped."""
     pairs = list(zip(request.candidates, scores, strict=False))
     for candidate, score in pairs:
         if not math.isfinite(score):

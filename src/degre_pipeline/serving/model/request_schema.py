@@ -175,7 +175,7 @@ def plain_value(field: Field, value: Any) -> Any:
 
 
 def _check_all_or_none(where: str, request: Request) -> None:
-    """Raises ValueError if some candidates have a ranking score and others none: the two have two scales."""
+    """Raises ValueError if some candidates have a ranking score and others none: the scales differ."""
     missing = [is_missing(plain(candidate.get(RANKING_SCORE))) for candidate in request.candidates]
     if any(missing) and not all(missing):
         raise ValueError(

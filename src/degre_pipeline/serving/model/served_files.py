@@ -13,7 +13,7 @@ PROGRAM, FEATURE_SPACE, EXAMPLE = "program.pt2", "feature_space.json", "example.
 RANKING_PROGRAM, RANKING_FEATURE_SPACE = "ranking_program.pt2", "ranking_feature_space.json"
 FILES = (PROGRAM, FEATURE_SPACE, EXAMPLE)
 RANKING_FILES = (RANKING_PROGRAM, RANKING_FEATURE_SPACE)
-"""Both there, in a model that scores candidates itself, or neither."""
+"""A model that scores candidates itself has both, any other model neither."""
 MOST_BYTES = {
     PROGRAM: 4 * 2**30,
     FEATURE_SPACE: 128 * 2**20,

@@ -61,7 +61,7 @@ def fetch_files(logged: LoggedModel, tracking_uri: str, folder: Path) -> str:
     """Downloads the served files of a logged model into a folder and checks them.
 
     Returns: A short name of their content.
-    Raises: ValueError: If a file is not the one that was registered; before it comes if it is too large.
+    Raises: ValueError: If a file is not the one that was registered, or is too large to be downloaded.
     """
     names, place = files_of(logged.tags), f"{logged.artifact_location}/artifacts"
     for file in list_artifacts(artifact_uri=place, tracking_uri=tracking_uri):

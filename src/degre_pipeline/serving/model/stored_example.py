@@ -39,13 +39,13 @@ class StoredExample:
         """Raises ValueError if a reranker gives other lists than those stored, or if none is stored."""
         if not self.requests:
             raise ValueError("the stored example has no request; allowed: one or more, to compare lists")
-        for request, own, stored in zip(
+        for request, ranked, stored in zip(
             self.requests, reranker.rerank(self.requests), self.lists, strict=True
         ):
-            if not _agree(own, stored):
+            if not _agree(ranked, stored):
                 raise ValueError(
-                    f"stored request {request.request_id}: the list is {own.candidate_indices} with "
-                    f"probabilities {own.probabilities}; allowed: {stored['candidate_indices']} with "
+                    f"stored request {request.request_id}: the list is {ranked.candidate_indices} with "
+                    f"probabilities {ranked.probabilities}; allowed: {stored['candidate_indices']} with "
                     f"{stored['probabilities']}"
                 )
 
@@ -66,7 +66,7 @@ def stored_example(
 ) -> StoredExample:
     """Returns the first requests with the lists that a reranker gives them.
 
-    They are there a second time without a ranking score, where the reranker can do without.
+    Where the reranker scores candidates itself, they are stored a second time without a ranking score.
     """
     chosen = list(requests[:examples])
     if reranker.schema.scores_itself:
@@ -80,13 +80,13 @@ def stored_example(
     return StoredExample(chosen, lists, list_length, most_candidates, usual)
 
 
-def _agree(own: RankedList, stored: Mapping[str, Any]) -> bool:
+def _agree(ranked: RankedList, stored: Mapping[str, Any]) -> bool:
     """Returns whether two lists are equal; after a draw of equal probabilities anything may follow."""
     indices, probabilities = stored["candidate_indices"], stored["probabilities"]
-    if len(own.candidate_indices) != len(indices):
+    if len(ranked.candidate_indices) != len(indices):
         return False
-    for slot, index in enumerate(own.candidate_indices):
-        if not math.isclose(own.probabilities[slot], probabilities[slot], abs_tol=TOLERANCE):
+    for slot, index in enumerate(ranked.candidate_indices):
+        if not math.isclose(ranked.probabilities[slot], probabilities[slot], abs_tol=TOLERANCE):
             return False
         if index != indices[slot]:
             return True

@@ -91,7 +91,7 @@ def _add_rerank(app: FastAPI, service: Service, token: str | None) -> None:
 
 
 def _add_looks(app: FastAPI, service: Service, token: str | None) -> None:
-    """Adds what tells how the service is."""
+    """Adds the routes about the state of the service."""
     problems: dict[int | str, dict[str, Any]] = {401: {"model": Problem, "description": PROBLEMS[401]}}
 
     @app.get("/health/live", response_class=PlainTextResponse)

@@ -64,7 +64,7 @@ class Rules:
 
     @classmethod
     def of_plain(cls, plain: dict[str, Any]) -> "Rules":
-        """Returns what `as_plain` was called on."""
+        """Returns the rules of which `as_plain` made plain values."""
         schema = plain["schema"]
         if schema is not None:
             parts = {part: tuple(Field(**field) for field in schema[part]) for part in PARTS}

@@ -17,7 +17,7 @@ class CacheFolderError(ValueError):
 
 
 def cache_folder(setting: Path | None) -> Path:
-    """Returns the folder of a setting, or the default, made if needed, without what others left unfinished.
+    """Returns the folder of a setting, or the default; made if needed, and cleared of unfinished downloads.
 
     Raises: CacheFolderError: If no home folder is known, or if somebody else owns or may write the folder.
     """
@@ -57,7 +57,7 @@ def _check(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Removes what a fetch or a preparation left that was killed; none works for so long."""
+    """Removes what killed downloads and preparations left, which is older than any of them may take."""
     for pattern in (f"{ARRIVING}*", f"*/*/{TEMPORARY}*"):
         for left in folder.glob(pattern):
             if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:

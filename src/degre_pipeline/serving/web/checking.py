@@ -79,7 +79,7 @@ class Checker:
         return [Checked(request, next(scored) if isinstance(request, Request) else None) for request in named]
 
     def _scored(self, requests: Sequence[Request], model: LoadedModel) -> Sequence[Request]:
-        """Returns requests with a score; as they came if that fails, as decoding then will, too."""
+        """Returns requests with scores, or as they came where scoring fails; decoding then fails, too."""
         try:
             return model.reranker.scored(requests)
         except Exception:
@@ -99,7 +99,7 @@ class Checker:
 
 
 def unchecked(requests: Sequence[Request | Refused]) -> list[Checked]:
-    """Returns requests as those of which only the form is known."""
+    """Returns requests of which only the form was checked."""
     return [Checked(_named(request)) for request in requests]
 
 

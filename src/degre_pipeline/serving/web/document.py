@@ -50,11 +50,11 @@ def body_schema(
     if schema is not None:
         request["properties"]["user"] = _part_schema(schema, schema.user, strict)
         request["properties"]["context"] = _part_schema(schema, schema.context, strict)
-        own = _part_schema(schema, schema.candidate, strict)
+        fields = _part_schema(schema, schema.candidate, strict)
         item_id = {ITEM_ID: candidate["properties"][ITEM_ID]}
-        candidate |= own | {
-            "properties": own["properties"] | item_id,
-            "required": [ITEM_ID, *own["required"]],
+        candidate |= fields | {
+            "properties": fields["properties"] | item_id,
+            "required": [ITEM_ID, *fields["required"]],
         }
     request["properties"]["candidates"]["maxItems"] = most_candidates
     generic["ManyRequests"]["properties"]["requests"]["maxItems"] = most_requests

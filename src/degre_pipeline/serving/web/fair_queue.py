@@ -1,4 +1,4 @@
-"""What waits for a thread, taken from each call in turn, so that a large call keeps no small one waiting."""
+"""A queue that takes from each call in turn, so that a large call keeps no small one waiting."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ class FairQueue(Generic[T]):
         self._closed = False
 
     def put(self, call: object, items: Sequence[T]) -> None:
-        """Adds items of a call, if there are any, behind its others."""
+        """Adds items of a call behind its earlier ones."""
         if items:
             with self._changed:
                 self._calls.setdefault(call, deque()).extend(items)
@@ -62,7 +62,7 @@ class FairQueue(Generic[T]):
 
 
 class FaultyThreadError(RuntimeError):
-    """What was asked for is not computed, because the thread for it has ended or fails."""
+    """The thread that should compute something has ended, or fails."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class FairThread:
         self.thread.start()
 
     def stop(self) -> None:
-        """Stops after what waits."""
+        """Stops once nothing waits."""
         self._waiting.close()
 
     @property
@@ -119,14 +119,14 @@ class FairThread:
                 continue
             try:
                 found = task.function()
-            except BaseException as error:  # whoever waits must hear of it
+            except BaseException as error:  # whoever waits must get it
                 task.loop.call_soon_threadsafe(fail, task.answer, error)
             else:
                 task.loop.call_soon_threadsafe(resolve, task.answer, found)
         return bool(tasks)
 
     def _refuse_waiting(self) -> None:
-        """Tells those that wait that their turn will not come."""
+        """Fails every waiting task."""
         for task in self._waiting.clear():
             error = FaultyThreadError(f"thread {self.thread.name!r} has ended or fails")
             task.loop.call_soon_threadsafe(fail, task.answer, error)

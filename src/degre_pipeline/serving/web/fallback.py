@@ -1,4 +1,4 @@
-"""The list where the model has none in time."""
+"""The list that is answered where the model has none in time."""
 
 from degre_pipeline.reranker.schema import RANKING_SCORE
 from degre_pipeline.serving.model.request_schema import ITEM_ID, Request, has_ranking_score

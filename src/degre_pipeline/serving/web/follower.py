@@ -1,4 +1,4 @@
-"""Follows an alias of the registry: a thread that loads what it moves to and switches when that works."""
+"""Follows an alias of the registry: a thread loads the version it moves to, and switches when that works."""
 
 import gc
 import logging

@@ -42,5 +42,5 @@ def as_plain(request: Request | Refused) -> tuple[Any, ...]:
 
 
 def of_plain(plain: tuple[Any, ...]) -> Request | Refused:
-    """Returns what `as_plain` was called on."""
+    """Returns what `as_plain` turned into plain values."""
     return Refused(*plain) if len(plain) == len(Refused.__dataclass_fields__) else Request(*plain)

@@ -1,4 +1,4 @@
-"""Decodes what waits together, in a thread beside the one that talks to clients."""
+"""Decodes waiting requests together, in a thread beside the one that talks to clients."""
 
 import asyncio
 import time
@@ -57,7 +57,7 @@ class Batcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops after what waits."""
+        """Stops once nothing waits."""
         self._waiting.close()
 
     @property
@@ -86,7 +86,7 @@ class Batcher:
         model, requests = jobs[0].model, [job.request for job in jobs]
         try:
             ranked = model.reranker.rank_checked(requests)
-        except BaseException as error:  # whoever waits must hear of it
+        except BaseException as error:  # whoever waits must get it
             if len(jobs) > 1:
                 for job in jobs:
                     self._answer([job])

@@ -1,4 +1,4 @@
-"""What looks at answers, and can never stop one."""
+"""Keeps faults of code that only observes answers from stopping an answer."""
 
 import logging
 from collections.abc import Iterator

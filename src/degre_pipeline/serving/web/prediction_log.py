@@ -1,4 +1,4 @@
-"""What was answered, as Parquet files by day, to be joined to what users did."""
+"""Writes the answers as Parquet files by day, to be joined to what users did."""
 
 import datetime
 import logging

@@ -104,8 +104,8 @@ class Client:
         status, answer = self.call("GET", "/version")
         if status != http.client.OK:
             raise RuntimeError(f"the service answers /version with status {status}: {answer.decode()}")
-        told: dict[str, Any] = json.loads(answer)
-        return told
+        answered: dict[str, Any] = json.loads(answer)
+        return answered
 
     def close(self) -> None:
         """Closes the connection; the next call opens another."""
@@ -171,7 +171,7 @@ def _free_port() -> int:
 def _wait_until_ready(
     process: subprocess.Popen[bytes], client: Client, config: ProcessConfig, log: Path
 ) -> None:
-    end, said = time.monotonic() + config.ready_seconds, "nothing yet"
+    end, state = time.monotonic() + config.ready_seconds, "nothing yet"
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"the service ended with status {process.returncode}: {_last_words(log)}")
@@ -182,19 +182,19 @@ def _wait_until_ready(
             continue
         if status == http.client.OK:
             return
-        said = client.version()["trouble"] or answer.decode(errors="replace")
-        if _is_final(said):
+        state = client.version()["trouble"] or answer.decode(errors="replace")
+        if _is_final(state):
             break
         time.sleep(_PAUSE_SECONDS)
     raise RuntimeError(
         f"no version with alias {config.alias!r} is ready after {config.ready_seconds:g} s at most; "
-        f"the service says: {said}"
+        f"the service says: {state}"
     )
 
 
-def _is_final(said: str) -> bool:
+def _is_final(state: str) -> bool:
     """Returns whether waiting longer is of no use: there is no such version, or it was refused."""
-    return "not found" in said or "was refused" in said
+    return "not found" in state or "was refused" in state
 
 
 def _last_words(log: Path) -> str:

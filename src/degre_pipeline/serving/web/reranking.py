@@ -57,7 +57,7 @@ class Answered:
 
 
 class Reranking:
-    """Checks, ranks and notes.
+    """Checks requests, ranks them and notes the answers.
 
     Args:
         champion: Holds the model.
@@ -90,7 +90,7 @@ class Reranking:
 
     @property
     def parts(self) -> "list[FairThread | Reader | Batcher]":
-        """What has threads of its own."""
+        """The parts that have threads of their own."""
         return [self.checks, self.reader, self.batcher, self.large_batcher]
 
     async def answer(self, body: bytes, started: float) -> Answered:

@@ -23,7 +23,7 @@ class Part(Protocol):
 
     @property
     def threads(self) -> Sequence[Repeating]:
-        """Those that must go on."""
+        """The threads that must go on."""
 
     def start(self) -> None:
         """Begins."""

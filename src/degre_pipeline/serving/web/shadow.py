@@ -54,7 +54,7 @@ class Shadow:
         self._waiting.put(None)
 
     def sample(self, requests: Sequence[Request], answered: Sequence[RankedList]) -> None:
-        """Takes a share of answered requests; those beyond what may wait are dropped."""
+        """Takes a share of answered requests; where too many wait, it drops them."""
         for pair in zip(requests, answered, strict=True):
             if self._chance.random() < self._share:
                 try:
@@ -77,11 +77,11 @@ class Shadow:
                 logger.warning("the shadow, version %s, failed: %s", model.version, error)
         return pair is not None
 
-    def _compare(self, version: str, request: Request, answered: RankedList, own: RankedList) -> None:
-        if own.item_ids == answered.item_ids:
+    def _compare(self, version: str, request: Request, answered: RankedList, shadow_list: RankedList) -> None:
+        if shadow_list.item_ids == answered.item_ids:
             compared = "same"
         else:
-            compared = "same_items" if set(own.item_ids) == set(answered.item_ids) else "other"
+            compared = "same_items" if set(shadow_list.item_ids) == set(answered.item_ids) else "other"
         self._measures.shadow.labels(compared).inc()
         if self._log is not None:
-            self._log.add([own], version=version, role="shadow")
+            self._log.add([shadow_list], version=version, role="shadow")

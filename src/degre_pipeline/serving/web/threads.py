@@ -18,7 +18,7 @@ FAILURES_TOLD = 4
 TOLD_SECONDS = 10.0
 """for so long after the last one: a thread that waits for work again may have recovered."""
 LOW_PRIORITY = 10
-"""The niceness of what may wait (Linux; elsewhere a thread has no priority of its own)."""
+"""The niceness of threads that may wait (Linux; elsewhere a thread has no priority of its own)."""
 
 
 class Repeating:

@@ -53,7 +53,7 @@ class ManyRequests(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class _Several(TypedDict):
-    """The same before the requests are looked at, each by itself."""
+    """`ManyRequests`, before each request is checked by itself."""
 
     requests: Annotated[list[Any], Field(min_length=1)]
 
@@ -125,7 +125,7 @@ class Refused:
 
 
 def parse_body(body: bytes, most_requests: int, most_candidates: int) -> list[Request | Refused]:
-    """Returns the requests of a body; of several, one that is not of the form takes no other with it.
+    """Returns the requests of a body; of several, one of a wrong form is refused without the others.
 
     Args:
         body: As it came.
