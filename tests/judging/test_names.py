@@ -15,14 +15,16 @@ PACKAGE = Path(names.__file__).parents[1]
 LOWER_ROOMS = {"reranker", "simulation"}
 """Cannot import the names; what they share with them, the names take from them."""
 
-COMMON = {"by_", "clicks", "lists", "log", "loss", names.RANKING_SCORE}
+COMMON = {"by_", "clicks", "lists", "log", "loss", "epoch", names.RANKING_SCORE}
 """Names that are columns, datasets or plain words as well; these are not searched for."""
 
 OTHER_MEANINGS = {
     "hooks/later_steps.py": ["mining", "mining", "mining"],  # the pipeline
+    "judging/diagnostics/generator_gap.py": ["value_lost"],  # a field
     "judging/diagnostics/mined.py": ["beam"],  # the strategy
     "judging/study/arms.py": ["beam"],  # of a size
     "judging/study/study_config.py": ["mining"],  # settings
+    "pipelines/generator_distillation/nodes.py": ["mined"],  # a word
     "pipelines/truth_study/nodes.py": ["beam"],  # the strategy
     "release/gate/log_rules.py": ["optimism"],  # the rule
     "release/gate/rules.py": ["ranking_order"],  # the rule
@@ -30,6 +32,7 @@ OTHER_MEANINGS = {
     "reports/evaluation_page.py": ["generator"],
     "reports/evaluation_tables.py": ["regret", "regret", "ties", "utility"],
     "reports/numbers.py": ["generator", "truth"],
+    "serving/model/reranking_model.py": ["generator"],  # in an error
 }
 """By file, the words in it that are spelled like a name and are none."""
 

@@ -87,8 +87,18 @@ SHOWN_AT_RANK = "shown_at_rank_"
 OVER_RANKING_ORDER, OVER_FIRST_ARM = "over_ranking_order", "over_first_arm"
 REGRET_REMOVED, HR1_BELOW_TEACHER = "regret_removed", "hr1_below_teacher"
 """Metrics of the truth study, beside utility, hit rates and optimism."""
+
 OPTIMISM, OPTIMISM_SHARE = "optimism", "optimism_share"
-"""What the miner expects more than a judge."""
+OPTIMISM_BY_DECILE, OPTIMISM_BY_SLOT = "optimism_by_decile", "optimism_by_slot"
+VALUE_BY, OPTIMISM_BY = "value_by_", "optimism_by_"
+AGREEMENT = "agreement"
+UNLOGGED_ITEM_IN_SLOT, UNLOGGED_NEXT_ITEM = "unlogged_item_in_slot", "unlogged_next_item"
+CHOICE_AGREEMENT, VALUE_LOST = "choice_agreement", "value_lost"
+"""Diagnostics; those that end in `by_` are followed by `BEAM_SIZE` or `EPOCH`."""
+BEAM_SIZE, EPOCH = "beam_size", "epoch"
+MINED = "mined"
+TEACHERS_PREFIX, OWN_PREFIX = "teachers_prefix", "own_prefix"
+"""Subjects of diagnostics alone: all lists that a search finds, and what the generator's choice follows."""
 
 METRICS = (
     UTILITY,

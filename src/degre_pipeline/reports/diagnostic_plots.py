@@ -18,10 +18,16 @@ from degre_pipeline.reports.plots import (
     legend_below,
 )
 
-LIST_KINDS = (names.RANDOM, "mined", names.EXPOSED)
+LIST_KINDS = (names.RANDOM, names.MINED, names.EXPOSED)
 PAIR_COLOURS = ("#0072B2", "#CC79A7", "#009E73")
-NOVELTY = {"unlogged_item_in_slot": "item in its slot", "unlogged_next_item": "item and the next one"}
-PREFIXES = {"teachers_prefix": ("the teacher's prefix", "#E69F00"), "own_prefix": ("own prefix", "#0072B2")}
+NOVELTY = {
+    names.UNLOGGED_ITEM_IN_SLOT: "item in its slot",
+    names.UNLOGGED_NEXT_ITEM: "item and the next one",
+}
+PREFIXES = {
+    names.TEACHERS_PREFIX: ("the teacher's prefix", "#E69F00"),
+    names.OWN_PREFIX: ("own prefix", "#0072B2"),
+}
 
 
 def all_figures(diagnostics: pd.DataFrame) -> dict[str, str | None]:
@@ -29,8 +35,8 @@ def all_figures(diagnostics: pd.DataFrame) -> dict[str, str | None]:
     return {
         "judges_figure": judges(diagnostics),
         "optimism_figure": optimism(diagnostics),
-        "beam_size_figure": along(diagnostics, "beam_size", "beam size", logarithmic=True),
-        "epoch_figure": along(diagnostics, "epoch", "epoch"),
+        "beam_size_figure": along(diagnostics, names.BEAM_SIZE, "beam size", logarithmic=True),
+        "epoch_figure": along(diagnostics, names.EPOCH, "epoch"),
         "novelty_figure": novelty(diagnostics),
         "step_figure": steps(diagnostics),
     }
@@ -38,7 +44,7 @@ def all_figures(diagnostics: pd.DataFrame) -> dict[str, str | None]:
 
 def judges(diagnostics: pd.DataFrame) -> str | None:
     """Draws the rank correlation of every two judges on random, mined and exposed lists."""
-    found = _named(diagnostics, "agreement")
+    found = _named(diagnostics, names.AGREEMENT)
     if found.empty:
         return None
     pairs = list(dict.fromkeys(found["judge"]))
@@ -63,8 +69,8 @@ def judges(diagnostics: pd.DataFrame) -> str | None:
 def optimism(diagnostics: pd.DataFrame) -> str | None:
     """Draws the optimism of mined and of exposed lists by decile of the miner's value and by slot."""
     panels = {
-        "optimism_by_decile": ("by value", "tenth of the lists by the miner's value"),
-        "optimism_by_slot": ("by slot", "slot"),
+        names.OPTIMISM_BY_DECILE: ("by value", "tenth of the lists by the miner's value"),
+        names.OPTIMISM_BY_SLOT: ("by slot", "slot"),
     }
     if _named(diagnostics, *panels).empty:
         return None
@@ -81,7 +87,7 @@ def optimism(diagnostics: pd.DataFrame) -> str | None:
 
 def along(diagnostics: pd.DataFrame, place: str, label: str, *, logarithmic: bool = False) -> str | None:
     """Draws value and optimism of the best mined lists by judge, along beam sizes or epochs."""
-    panels = {f"value_by_{place}": "expected clicks", f"optimism_by_{place}": "optimism"}
+    panels = {names.VALUE_BY + place: "expected clicks", names.OPTIMISM_BY + place: "optimism"}
     if _named(diagnostics, *panels).empty:
         return None
     with drawing(len(panels)) as (figure, axes):
@@ -118,7 +124,7 @@ def novelty(diagnostics: pd.DataFrame) -> str | None:
 
 def steps(diagnostics: pd.DataFrame) -> str | None:
     """Draws by slot how often the generator chooses as the beam does, and what its choices cost."""
-    agreement, lost = _named(diagnostics, "choice_agreement"), _named(diagnostics, "value_lost")
+    agreement, lost = _named(diagnostics, names.CHOICE_AGREEMENT), _named(diagnostics, names.VALUE_LOST)
     if agreement.empty and lost.empty:
         return None
     with drawing(2) as (figure, axes):
@@ -128,7 +134,7 @@ def steps(diagnostics: pd.DataFrame) -> str | None:
         _finish(axes[0], "same next item", "slot", "share of requests", zero=False)
         axes[0].set_ylim(0, 1.02)
         axes[0].yaxis.set_major_formatter(PercentFormatter(1))
-        _bars(axes[1], lost["at"].tolist(), lost, 0.7, color=PREFIXES["own_prefix"][1])
+        _bars(axes[1], lost["at"].tolist(), lost, 0.7, color=PREFIXES[names.OWN_PREFIX][1])
         _finish(axes[1], "value lost by the choice", "slot", "clicks a list")
         legend_below(figure, axes)
         return image_address(figure)

@@ -43,10 +43,12 @@ def judge_agreement_rows(
     for one, other in combinations(random, 2):
         pair = f"{one}-{other}"
         within = rank_correlation(random[one], random[other])
-        rows += estimated("agreement", names.RANDOM, pair, within, config)
-        rows += estimated("agreement", "mined", pair, _within(of_mined[one], of_mined[other], real), config)
+        rows += estimated(names.AGREEMENT, names.RANDOM, pair, within, config)
+        rows += estimated(
+            names.AGREEMENT, names.MINED, pair, _within(of_mined[one], of_mined[other], real), config
+        )
         across = correlation_over_requests(above[one], above[other], config)
-        rows += [row("agreement", names.EXPOSED, pair, across)] if np.isfinite(across.value) else []
+        rows += [row(names.AGREEMENT, names.EXPOSED, pair, across)] if np.isfinite(across.value) else []
     return rows
 
 

@@ -59,8 +59,8 @@ def rows_along(
     for column, at in enumerate(places):
         for judge, judged in values.items():
             judge_values = judged[:, column]
-            rows += estimated(f"value_by_{place}", names.BEAM, judge, judge_values, config, at=at)
+            rows += estimated(names.VALUE_BY + place, names.BEAM, judge, judge_values, config, at=at)
             if judge != MINER:
                 above = values[MINER][:, column] - judge_values
-                rows += estimated(f"optimism_by_{place}", names.BEAM, judge, above, config, at=at)
+                rows += estimated(names.OPTIMISM_BY + place, names.BEAM, judge, above, config, at=at)
     return rows

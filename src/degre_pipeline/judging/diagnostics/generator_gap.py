@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.diagnostic_rows import MINER, Row, estimated
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.judging.judges import Values
@@ -15,9 +16,9 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 
 DIAGNOSTICS = {
-    "agrees_on_teachers_prefix": ("choice_agreement", "teachers_prefix"),
-    "agrees_on_own_prefix": ("choice_agreement", "own_prefix"),
-    "value_lost": ("value_lost", "own_prefix"),
+    "agrees_on_teachers_prefix": (names.CHOICE_AGREEMENT, names.TEACHERS_PREFIX),
+    "agrees_on_own_prefix": (names.CHOICE_AGREEMENT, names.OWN_PREFIX),
+    "value_lost": (names.VALUE_LOST, names.OWN_PREFIX),
 }
 """Diagnostic and subject of each figure of a `StepGap`."""
 

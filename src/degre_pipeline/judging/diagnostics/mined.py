@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from degre_pipeline.judging import names
 from degre_pipeline.judging.diagnostics.agreement import values_by_judge
 from degre_pipeline.judging.diagnostics.diagnostic_rows import MINER, Row, rows_along
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
@@ -42,7 +43,7 @@ def beam_size_rows(
 ) -> list[Row]:
     """Returns value and optimism of the best list of each beam size, by judge; the miner is among them."""
     best = torch.stack([sequences[:, 0] for sequences in found.values()], 1)
-    return rows_along("beam_size", list(found), values_by_judge(requests, best, judges), config)
+    return rows_along(names.BEAM_SIZE, list(found), values_by_judge(requests, best, judges), config)
 
 
 def epoch_rows(
@@ -63,4 +64,4 @@ def epoch_rows(
     miner_values = mined_by_epoch["values"].double().numpy().T
     other_judges = [judge for judge in judges if judge.name != MINER]
     values = {MINER: miner_values, **values_by_judge(requests, sequences, other_judges)}
-    return rows_along("epoch", range(1, sequences.shape[1] + 1), values, config)
+    return rows_along(names.EPOCH, range(1, sequences.shape[1] + 1), values, config)

@@ -11,7 +11,7 @@ from degre_pipeline.judging.diagnostics.diagnostic_rows import Row, estimated
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.reranker.schema import MINING, TRAIN
 
-PAIRS = {"unlogged_item_in_slot": ["item", "slot"], "unlogged_next_item": ["item", "next_item"]}
+PAIRS = {names.UNLOGGED_ITEM_IN_SLOT: ["item", "slot"], names.UNLOGGED_NEXT_ITEM: ["item", "next_item"]}
 """The columns of a pair, by the diagnostic that is the share of pairs without a log entry."""
 
 

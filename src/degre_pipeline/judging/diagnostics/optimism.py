@@ -43,10 +43,10 @@ def _of_lists(
         rows.append(row(names.OPTIMISM_SHARE, subject, judge, share))
     if subject in IN_DETAIL:
         for at, group in enumerate(deciles(expected), start=1):
-            rows += estimated("optimism_by_decile", subject, judge, above[group], config, at=at)
+            rows += estimated(names.OPTIMISM_BY_DECILE, subject, judge, above[group], config, at=at)
         slots = _slot_values(mining) - _slot_values(judged)
         for at, values in enumerate(slots.T, start=1):
-            rows += estimated("optimism_by_slot", subject, judge, values, config, at=at)
+            rows += estimated(names.OPTIMISM_BY_SLOT, subject, judge, values, config, at=at)
     return rows
 
 
