@@ -1,7 +1,8 @@
 """Catalog datasets for one file of text, replaced in one step and checked when read."""
 
 import json
-from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic
 
 from kedro.io import DatasetError
@@ -14,15 +15,19 @@ from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 class _TextFile(OneFileDataset[Content], Generic[Content]):
     """Loads and saves one file of text."""
 
+    _parse: Callable[[str], Any]
+    _format: Callable[[Any], str]
+
     def load(self) -> Content:
         """Return what the file holds. Raises: DatasetError if it is missing, or is not what was written."""
         check_seal(self._filepath)
         try:
-            return self._parse(self._filepath.read_text("utf-8"))
+            content: Content = self._parse(self._filepath.read_text("utf-8"))
         except ValueError as error:
             raise DatasetError(
                 f"{self._filepath} is damaged: {error}. Delete it and run its pipeline again."
             ) from None
+        return content
 
     def save(self, data: Content) -> None:
         """Replace the file in one step; that of an earlier save stays as it was if that fails."""
@@ -30,25 +35,11 @@ class _TextFile(OneFileDataset[Content], Generic[Content]):
         with sealed_path(self._filepath) as path:
             path.write_text(text, encoding="utf-8", newline="")
 
-    @staticmethod
-    @abstractmethod
-    def _parse(text: str) -> Content: ...
-
-    @staticmethod
-    @abstractmethod
-    def _format(data: Content) -> str: ...
-
 
 class JSONDataset(_TextFile[Any]):
     """A file of JSON."""
 
-    @staticmethod
-    def _parse(text: str) -> Any:
-        return json.loads(text)
-
-    @staticmethod
-    def _format(data: Any) -> str:
-        return json.dumps(data, indent=2)
+    _parse, _format = staticmethod(json.loads), staticmethod(partial(json.dumps, indent=2))
 
 
 class FeatureSpaceDataset(_TextFile[FeatureSpace]):
@@ -67,10 +58,4 @@ class FeatureSpaceDataset(_TextFile[FeatureSpace]):
 class TextDataset(_TextFile[str]):
     """A file of text, such as a page."""
 
-    @staticmethod
-    def _parse(text: str) -> str:
-        return text
-
-    @staticmethod
-    def _format(data: str) -> str:
-        return data
+    _parse, _format = str, str

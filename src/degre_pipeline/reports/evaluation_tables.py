@@ -1,6 +1,6 @@
 """The report's tables, as text that the page only has to lay out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,20 +136,28 @@ def _headline(estimates: Estimates, subject: str, judge: str) -> list[Cell]:
 
 def hit_table(estimates: Estimates) -> Table:
     """Returns HR@1%, 3%, 10% and the share of ties of every subject under every judge."""
-    judges = judges_of_lists(estimates)
+    return _by_judge(estimates, judges_of_lists(estimates), HIT_METRICS, _hit_cell)
+
+
+def _by_judge(
+    estimates: Estimates,
+    judges: Sequence[str],
+    titles: Mapping[str, str],
+    cell: Callable[[Estimate | None, str], Cell],
+) -> Table:
+    """Returns the metrics that have titles, of every subject under every judge."""
     rows = [
         Row(
             SUBJECT_LABELS[subject],
-            [_hit_cell(estimates, subject, judge, metric) for judge in judges for metric in HIT_METRICS],
+            [cell(estimates.get((subject, judge, name)), name) for judge in judges for name in titles],
         )
         for subject in subjects_of(estimates)
     ]
-    groups = [(JUDGE_LABELS[judge], len(HIT_METRICS)) for judge in judges]
-    return Table("list", list(HIT_METRICS.values()) * len(judges), rows, groups)
+    groups = [(JUDGE_LABELS[judge], len(titles)) for judge in judges]
+    return Table("list", list(titles.values()) * len(judges), rows, groups)
 
 
-def _hit_cell(estimates: Estimates, subject: str, judge: str, metric: str) -> Cell:
-    found = estimates.get((subject, judge, metric))
+def _hit_cell(found: Estimate | None, metric: str) -> Cell:
     if metric == names.TIES:
         return Cell(percentage(found.value, 2) if found is not None else MISSING)
     return Cell(number(found.value), interval(found, 2)) if found is not None else Cell(MISSING)
@@ -170,15 +178,7 @@ def exact_table(estimates: Estimates) -> Table | None:
     ]
     if not judges:
         return None
-    rows = [
-        Row(
-            SUBJECT_LABELS[subject],
-            [_cell(estimates.get((subject, judge, metric))) for judge in judges for metric in EXACT_METRICS],
-        )
-        for subject in subjects_of(estimates)
-    ]
-    groups = [(JUDGE_LABELS[judge], len(EXACT_METRICS)) for judge in judges]
-    return Table("list", list(EXACT_METRICS.values()) * len(judges), rows, groups)
+    return _by_judge(estimates, judges, EXACT_METRICS, lambda found, _: _cell(found))
 
 
 def distillation_table(estimates: Estimates) -> Table:

@@ -53,7 +53,7 @@ def prepare(name: RunnerName, program: Path, folder: Path, candidates: int) -> N
             text=True,
             check=False,
             timeout=TIMEOUT_SECONDS,
-            env=_environment(),
+            env=child_environment(),
         )
         if done.returncode:
             last_line = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -88,8 +88,8 @@ def end_with_starter(starter: int | None) -> None:
             raise SystemExit(f"process {starter} has ended")
 
 
-def _environment() -> dict[str, str]:
-    """Returns this process's environment with its import path, which may be a tool's and not inherited."""
+def child_environment() -> dict[str, str]:
+    """Returns this process's environment with its import path, which a child may not inherit otherwise."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 

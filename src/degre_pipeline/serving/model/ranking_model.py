@@ -72,11 +72,16 @@ def build_ranking_model(trained: TrainedWeights, space: FeatureSpace) -> Ranking
 
     Raises: ValueError: If the weights were trained on other fields or other fitted sizes.
     """
+    check_fields("ranking model", trained, space)
+    return RankingModel(restore_ranking_model(trained), space)
+
+
+def check_fields(model: str, trained: TrainedWeights, space: FeatureSpace) -> None:
+    """Raises ValueError unless a model was trained for the fields and the fitted sizes of a feature space."""
     sizes = [size.as_dict() for size in space.sizes()]
     require(
-        trained.config["sizes"] == sizes, "sizes of the ranking model", trained.config["sizes"], f"{sizes}"
+        trained.config.get("sizes") == sizes, f"sizes of the {model}", trained.config.get("sizes"), f"{sizes}"
     )
-    return RankingModel(restore_ranking_model(trained), space)
 
 
 def _with_scores(request: Request, scores: Sequence[float]) -> Request:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_decoding
-from degre_pipeline.serving.model.ranking_model import RankingModel
+from degre_pipeline.serving.model.ranking_model import RankingModel, check_fields
 from degre_pipeline.serving.model.request_encoding import encode_requests
 from degre_pipeline.serving.model.request_schema import ITEM_ID, ItemId, Request, RequestSchema, plain
 
@@ -103,12 +103,7 @@ def build_reranker(
 
     Raises: ValueError: If the weights were trained on other fields or other fitted sizes.
     """
-    wanted = [size.as_dict() for size in space.sizes()]
-    if trained.config.get("sizes") != wanted:
-        raise ValueError(
-            f"the generator was trained for the fields {trained.config.get('sizes')}; "
-            f"the feature space allows: {wanted}"
-        )
+    check_fields("generator", trained, space)
     return Reranker(restore_decoding(trained), space, ranking=ranking)
 
 

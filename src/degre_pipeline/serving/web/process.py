@@ -157,9 +157,12 @@ def running_service(tracking_uri: str, model_name: str, config: ProcessConfig) -
 
 def _environment(token: str) -> dict[str, str]:
     """Returns this process' environment, in which no setting of another service decides."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    path = os.pathsep.join(filter(None, sys.path))
-    return kept | {"PYTHONPATH": path, f"{PREFIX}TOKEN": token}
+    # Imported here because torch is slow to import, and every `kedro` command imports the pipelines.
+    from degre_pipeline.serving.model.prepare import child_environment
+
+    inherited = child_environment().items()
+    kept = {name: value for name, value in inherited if not name.upper().startswith(PREFIX)}
+    return kept | {f"{PREFIX}TOKEN": token}
 
 
 def _free_port() -> int:

@@ -1,7 +1,6 @@
 """Hands large bodies to a process beside the service, which reads and checks them."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -9,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from degre_pipeline.serving.model.prepare import child_environment
 from degre_pipeline.serving.model.request_schema import Request
 from degre_pipeline.serving.web import reading_process
 from degre_pipeline.serving.web.body_rules import Rules
@@ -119,5 +119,5 @@ def _started() -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", reading_process.__name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=child_environment(),
     )
