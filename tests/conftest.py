@@ -112,10 +112,13 @@ def make_requests() -> MakeRequests:
 def make_evaluator() -> MakeEvaluator:
     """Function that builds an untrained evaluator in eval mode, in double precision."""
 
-    def make(slots: int = 4, *, seed: int = 0, **settings: Any) -> LookaheadEvaluator:
+    def make(
+        slots: int = 4, *, seed: int = 0, additive: Sequence[str] = (), **settings: Any
+    ) -> LookaheadEvaluator:
         torch.manual_seed(seed)
         config = EvaluatorConfig(**{**SMALL, **settings})
-        return _spread(build_evaluator(FIELD_SIZES, slots, config)).double().eval()
+        sizes = [replace(size, additive=size.name in additive) for size in FIELD_SIZES]
+        return _spread(build_evaluator(sizes, slots, config)).double().eval()
 
     return make
 

@@ -1,6 +1,6 @@
 import pytest
 
-from degre_pipeline.reranker.schema import Field, FieldSize, parse_fields
+from degre_pipeline.reranker.schema import Field, FieldSize, additive_fields, parse_fields
 
 ITEM = {"name": "category", "kind": "categorical", "group": "item"}
 USER = {"name": "segment", "kind": "categorical", "group": "user"}
@@ -33,6 +33,11 @@ def test_only_item_and_score_fields_differ_between_candidates() -> None:
         ([ITEM | {"kind": "text"}], "kind is 'text'; allowed: categorical, numeric, tags"),
         ([ITEM | {"group": "query"}], "group is 'query'; allowed: user, item, context, score"),
         ([ITEM | {"size": 0}], "size is 0; allowed: 1 or more"),
+        ([ITEM | {"additive": "yes"}], "additive is 'yes'; allowed: true for kind categorical, false"),
+        (
+            [ITEM | {"kind": "numeric", "additive": True}],
+            "'category': additive is True; allowed: true for kind",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_named(declarations: list[dict[str, object]], message: str) -> None:
@@ -44,3 +49,15 @@ def test_a_field_size_survives_its_json_form() -> None:
     size = FieldSize("tags", "tags", "item", 3, 12)
 
     assert FieldSize(**size.as_dict()) == size
+
+
+def test_a_field_that_is_not_additive_is_stored_as_before_there_were_additive_ones() -> None:
+    plain, additive = (
+        Field("item_id", "categorical", "item"),
+        Field("item_id", "categorical", "item", 32, True),
+    )
+
+    assert plain.to_dict() == {"name": "item_id", "kind": "categorical", "group": "item", "size": 32}
+    assert Field(**additive.to_dict()) == additive
+    sizes = [FieldSize(name, "categorical", "item", 1, 9, name == "item_id") for name in ("brand", "item_id")]
+    assert additive_fields(sizes) == ["item_id"]

@@ -3,8 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from degre_pipeline.reranker.models.builders import build_evaluator
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.support import (
     in_ranking_order,
     order_entropy,
@@ -14,7 +12,6 @@ from degre_pipeline.reranker.support import (
     slot_coverage,
     slot_entropy,
     varies,
-    with_head,
 )
 
 
@@ -92,15 +89,3 @@ def test_swaps_of_neighbours_cover_less_than_a_tenth_of_random_lists(by_score, a
     swapped = torch.where(torch.arange(500)[:, None] % 2 == 0, neighbours, by_score.exposed)
     assert slot_entropy(shown(by_score, swapped)) == pytest.approx(0.5)
     assert not varies(shown(by_score, swapped))
-
-
-def test_the_head_follows_the_log_unless_it_is_set(by_score, at_random) -> None:
-    left_open = EvaluatorConfig(head="by_support")
-    assert with_head(left_open, varied=False).head == "appeal"
-    assert with_head(left_open, varied=True).head == "slot_clicks"
-    assert with_head(EvaluatorConfig(head="cumulative"), varied=False).head == "cumulative"
-
-
-def test_a_head_that_was_left_open_cannot_be_built(sizes) -> None:
-    with pytest.raises(ValueError, match="head is 'by_support'; allowed: what"):
-        build_evaluator(sizes, 4, EvaluatorConfig(head="by_support"))

@@ -61,8 +61,7 @@ def train_evaluator(
     settings = {"model": asdict(config), "feature_space": encoding}
     if usable(start, sizes, list_length, config, name=name):
         for index, member in enumerate(members):
-            was = sizes_of(start)
-            continue_from(member, member_weights(start, index), was, sizes, additive=config.additive)
+            continue_from(member, member_weights(start, index), sizes_of(start), sizes)
         settings["start"] = fingerprint(start.weights)
         training = training.warm()
     if records:

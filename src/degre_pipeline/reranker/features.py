@@ -36,7 +36,9 @@ class FeatureSpace:
     def sizes(self) -> tuple[FieldSize, ...]:
         """Returns the sizes that a model needs to build its embeddings."""
         return tuple(
-            FieldSize(field.name, field.kind, field.group, field.columns, self._indices(field))
+            FieldSize(
+                field.name, field.kind, field.group, field.columns, self._indices(field), field.additive
+            )
             for field in self.fields
         )
 
@@ -82,7 +84,7 @@ class FeatureSpace:
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
         return {
-            "fields": [vars(field) for field in self.fields],
+            "fields": [field.to_dict() for field in self.fields],
             "vocabularies": {name: list(tokens) for name, tokens in self.vocabularies.items()},
             "edges": {name: list(edges) for name, edges in self.edges.items()},
         }

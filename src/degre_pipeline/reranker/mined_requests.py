@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -58,6 +58,19 @@ class MinedRequests:
         """Returns a flat dict of all that is learned from."""
         names = ("sequences", "values", "step_values", "targets")
         return {**self.requests.to_tensors(), **dict(zip(names, self._tensors(), strict=True))}
+
+    def with_best_targets(self) -> MinedRequests:
+        """Returns the same with each prefix followed by the next item of the best sequence that shares it.
+
+        Where sequences that begin alike part, only the best one says what should come next. Sequences of
+        `of` come best first.
+        """
+        same_item = self.sequences[:, :, None] == self.sequences[:, None]
+        first = torch.ones_like(same_item[..., :1])
+        same_prefix = torch.cat([first, same_item[..., :-1]], -1).cumprod(-1)  # [b, k, of k, t]
+        exists = self.values.isfinite()[:, None, :, None]
+        best = (same_prefix * exists).argmax(2)  # ties go to the first, which is the best one
+        return replace(self, targets=self.targets.gather(1, best).masked_fill(self.targets < 0, -1))
 
     def one_sequence(self, weights: Tensor) -> MinedRequests:
         """Returns one sequence of each request, drawn in proportion to its weight, [b, k]."""

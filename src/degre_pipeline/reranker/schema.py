@@ -25,13 +25,16 @@ class Field:
         kind: `categorical` (one id), `numeric` (quantile buckets) or `tags` (several ids joined by "|").
         group: `user`, `item`, `context` or `score`; the groups of Group Layer Normalization.
         size: Most buckets of a numeric field; most tags kept of one value of a tags field.
-    Raises: ValueError: On an unknown kind or group, or a size below one.
+        additive: Of a categorical field, such as an id: evaluators do not read it into their network; each
+            value adds a number of its own to the logit of a click. Heads without such a logit leave it out.
+    Raises: ValueError: On an unknown kind or group, a size below one, or an additive field of another kind.
     """
 
     name: str
     kind: Kind
     group: Group
     size: int = 32
+    additive: bool = False
 
     def __post_init__(self) -> None:
         for label, value, allowed in (
@@ -42,11 +45,20 @@ class Field:
                 raise ValueError(f"field {self.name!r}: {label} is {value!r}; allowed: {', '.join(allowed)}")
         if self.size < 1:
             raise ValueError(f"field {self.name!r}: size is {self.size}; allowed: 1 or more")
+        if not isinstance(self.additive, bool) or (self.additive and self.kind != "categorical"):
+            raise ValueError(
+                f"field {self.name!r}: additive is {self.additive!r}; "
+                "allowed: true for kind categorical, false for all"
+            )
 
     @property
     def per_candidate(self) -> bool:
         """Whether the value differs between the candidates of one request."""
         return self.group in ("item", "score")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form; what every field was before some became additive is not named."""
+        return {name: value for name, value in asdict(self).items() if value or name != "additive"}
 
     @property
     def columns(self) -> int:
@@ -91,6 +103,7 @@ class FieldSize:
     group: Group
     columns: int
     indices: int
+    additive: bool = False
 
     @property
     def per_candidate(self) -> bool:
@@ -100,3 +113,8 @@ class FieldSize:
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form, the inverse of `FieldSize(**…)`."""
         return asdict(self)
+
+
+def additive_fields(sizes: Sequence[FieldSize]) -> list[str]:
+    """Returns the names of the fields that evaluators do not read into their network."""
+    return [size.name for size in sizes if size.additive]

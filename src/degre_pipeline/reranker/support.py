@@ -1,11 +1,8 @@
 """What a log can say of another order than the one it showed, and which evaluator may learn from it."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.requests import Requests
 
 LEAST_COVERAGE = 0.8
@@ -117,16 +114,3 @@ def _covered(placed: Tensor, requests: Requests) -> float:
 def varies(requests: Requests) -> bool:
     """Returns whether slots vary enough, given the score, to tell effects of slots from those of scores."""
     return slot_coverage(requests) >= LEAST_COVERAGE
-
-
-def with_head(config: EvaluatorConfig, *, varied: bool) -> EvaluatorConfig:
-    """Returns the evaluator's settings with the head that a log supports, where they leave it open.
-
-    Args:
-        config: With the head `by_support`, or another one, which stays.
-        varied: Whether slots vary in the whole log, see `varies`: all evaluators that learn from parts of it
-            get the same head.
-    """
-    if config.head != "by_support":
-        return config
-    return replace(config, head="slot_clicks" if varied else "appeal")

@@ -38,7 +38,7 @@ MINING = MiningConfig(beam_size=4, most_requests=100, device="cpu")
 
 @pytest.fixture(scope="module")
 def judges(shop_data):
-    return train_study_judges(*shop_data, STUDY, EVALUATOR, TRAINING)
+    return train_study_judges(*shop_data, [], STUDY, EVALUATOR, TRAINING)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def arms(shop_data, judges, study=STUDY):
         replace(TRAINING, batch_size=32),
         DistillationConfig(),
     )
-    return run_arms(*shop_data, judges, study, CONFIG, *settings)
+    return run_arms(*shop_data, judges, [], study, CONFIG, *settings)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_a_request_that_trains_miners_and_judges_is_refused(shop_data) -> None:
     with pytest.raises(
         ValueError, match=r"^1 of the \d+ requests that train the judges also train the miners"
     ):
-        train_study_judges(replace(tensors, request_id=ids), space, STUDY, EVALUATOR, TRAINING)
+        train_study_judges(replace(tensors, request_id=ids), space, [], STUDY, EVALUATOR, TRAINING)
 
 
 def test_values_of_random_lists_are_the_judges_own(shop_data, judges, random_values, shop_truth) -> None:

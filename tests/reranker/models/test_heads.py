@@ -9,17 +9,16 @@ import torch
 from reencoding import beam_search_by_reencoding
 
 from degre_pipeline.reranker.losses import hindsight_click_loss, slot_click_loss, survival_click_loss
-from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.requests import gather_candidates
 from degre_pipeline.reranker.search.beam import beam_search, extension_values
 from degre_pipeline.reranker.search.exact import all_list_values
 from degre_pipeline.reranker.search.valuation import list_prefix_values
 
-ADDITIVE = {"additive": ("segment", "category"), "additive_factors": 2}
+ADDITIVE = {"additive": ("segment", "category"), "additive_factors": 2}  # see `make_evaluator`
 KINDS: Mapping[str, dict[str, Any]] = {
     "hindsight": {"head": "hindsight"},
+    "hindsight with offsets": {"head": "hindsight", **ADDITIVE},
     "survival": {"head": "survival"},
     "survival with offsets": {"head": "survival", **ADDITIVE},
     "slot clicks with offsets": {"head": "slot_clicks", **ADDITIVE},
@@ -175,14 +174,15 @@ class TestOffsets:
 
         assert torch.equal(width, evaluator.project(requests.static, other)[..., :-1])
 
-    def test_of_a_field_that_is_not_there_are_refused(self, sizes) -> None:
-        for name in ("brand", "ranking_score"):
-            with pytest.raises(
-                ValueError, match=f"additive is '{name}'; allowed: categorical fields: segment, "
-            ):
-                build_evaluator(sizes, 4, EvaluatorConfig(head="slot_clicks", additive=(name,)))
+    @pytest.mark.parametrize("head", ["cumulative", "monotone", "appeal"])
+    def test_of_a_head_without_one_slots_click_are_left_out(
+        self, make_evaluator, make_requests, head
+    ) -> None:
+        requests, evaluator = make_requests(4), make_evaluator(head=head, **ADDITIVE)
+        other = requests.candidates.clone()
+        other[..., 0] = 5 - other[..., 0]
 
-    @pytest.mark.parametrize("head", ["cumulative", "monotone", "hindsight"])
-    def test_of_a_head_without_one_slots_click_are_refused(self, head) -> None:
-        with pytest.raises(ValueError, match=rf"additive is \['item_id'\]; allowed: none with head '{head}'"):
-            EvaluatorConfig(head=head, additive=["item_id"])
+        assert evaluator.offsets is None
+        assert torch.equal(
+            evaluator.project(requests.static, requests.candidates), evaluator.project(requests.static, other)
+        )

@@ -81,7 +81,8 @@ def test_a_warm_start_copies_the_embeddings_and_nothing_else(sizes) -> None:
 
 
 def test_a_warm_start_keeps_the_generators_own_of_fields_that_the_evaluator_adds(sizes) -> None:
-    config = replace(EVALUATOR, head="slot_clicks", additive=("segment", "category"))
+    config = replace(EVALUATOR, head="slot_clicks")
+    sizes = tuple(replace(size, additive=size.name in ("segment", "category")) for size in sizes)
     evaluator = store(build_evaluator(sizes, 4, config), sizes, 4, config)
     generator = build_generator(sizes, 4, GENERATOR)
     before = generator.state_dict()["features.candidate.table.weight"].clone()
@@ -102,3 +103,9 @@ def test_a_warm_start_from_other_fields_or_widths_is_refused(sizes, change: str)
 
     with pytest.raises(ValueError, match=r"warm_start: .*table.weight.* in shape"):
         start_from_evaluator(build_generator(sizes, 4, GENERATOR), evaluator)
+
+
+@pytest.mark.parametrize("head", ["by_support", "by_data"])
+def test_a_head_that_was_left_open_cannot_be_built(sizes, head) -> None:
+    with pytest.raises(ValueError, match=f"head is '{head}'; allowed: what"):
+        build_evaluator(sizes, 4, EvaluatorConfig(head=head))

@@ -124,3 +124,27 @@ def test_one_sequence_a_step_concerns_training_alone(mined, make_generator) -> N
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     assert float(one(generator.train(), mined)) == pytest.approx(float(every(generator, best)), rel=1e-5)
+
+
+def test_best_targets_follow_the_best_sequence_with_the_same_prefix(make_requests) -> None:
+    requests = make_requests(2, n=4, slots=3, real=[4, 2])
+    sequences = torch.tensor(
+        [[[0, 1, 2], [0, 2, 1], [3, 0, 1], [3, 0, 2]], [[1, 0, -1], [0, 1, -1], [-1] * 3, [-1] * 3]]
+    )
+    values = torch.tensor([[4.0, 3.0, 2.0, 1.0], [2.0, 1.0, -torch.inf, -torch.inf]])
+    mined = MinedRequests.of(requests, sequences, values, torch.zeros(2, 4, 3, 4)).with_best_targets()
+
+    # All lists share the empty prefix, after which the best one begins with 0; [3, 0] goes on with 1.
+    assert mined.targets[0].tolist() == [[0, 1, 2], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
+    assert mined.targets[1].tolist() == [[1, 0, -1], [1, 1, -1], [-1] * 3, [-1] * 3]
+    assert torch.equal(mined.sequences, sequences)
+
+
+def test_best_targets_are_learned_from_where_they_are_set(mined, make_generator) -> None:
+    generator = make_generator(3).requires_grad_(False)
+    best = DistillationLoss(DistillationConfig(targets="best"))(generator, mined)
+
+    assert float(best) == pytest.approx(
+        float(DistillationLoss(DistillationConfig())(generator, mined.with_best_targets()))
+    )
+    assert float(best) != pytest.approx(float(DistillationLoss(DistillationConfig())(generator, mined)))

@@ -11,11 +11,11 @@ from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.head_choice import HeadChoiceConfig, HeadRow, choose_head, with_head
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import EXTERNAL, MINING
-from degre_pipeline.reranker.support import with_head
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
@@ -23,10 +23,38 @@ from degre_pipeline.reranker.training.training_state import Checkpoints
 NOTHING_MINED = EpochMiningConfig(requests=0)
 
 
-def train_mining_evaluator(
+def choose_evaluator_head(
     encoded: Requests,
     feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
+    model: EvaluatorConfig,
+    training: TrainingConfig,
+    choice: HeadChoiceConfig,
+    lists_without_clicks: bool = True,
+    checkpoints: Checkpoints | None = None,
+) -> list[HeadRow]:
+    """Returns the heads that were considered for both evaluators; none where the settings name one.
+
+    Requests of the mining role are learned from and compared on; the external evaluator gets the same head.
+    """
+    learned = _learned_from(encoded, lists_without_clicks)
+    return choose_head(
+        learned.of("train", MINING),
+        learned.of("validation", MINING),
+        varied=varies(figures_of(log_support)),
+        sizes=feature_space.sizes(),
+        config=model,
+        training=training,
+        choice=choice,
+        encoding=encoded.encoding,
+        checkpoints=checkpoints,
+    )
+
+
+def train_mining_evaluator(
+    encoded: Requests,
+    feature_space: FeatureSpace,
+    head_choice: list[HeadRow],
     model: EvaluatorConfig,
     training: TrainingConfig,
     lists_without_clicks: bool = True,
@@ -45,7 +73,7 @@ def train_mining_evaluator(
         MINING,
         encoded,
         feature_space,
-        log_support,
+        head_choice,
         model,
         training,
         checkpoints,
@@ -60,7 +88,7 @@ def train_mining_evaluator(
 def train_external_evaluator(
     encoded: Requests,
     feature_space: FeatureSpace,
-    log_support: list[dict[str, Any]],
+    head_choice: list[HeadRow],
     model: EvaluatorConfig,
     training: TrainingConfig,
     external_seed: int,
@@ -76,7 +104,7 @@ def train_external_evaluator(
         EXTERNAL,
         encoded,
         feature_space,
-        log_support,
+        head_choice,
         replace(model, members=external_members),
         replace(training, seed=external_seed),
         checkpoints,
@@ -90,7 +118,7 @@ def _train(
     role: str,
     encoded: Requests,
     feature_space: FeatureSpace,
-    log_support: list[dict[str, Any]],
+    head_choice: list[HeadRow],
     config: EvaluatorConfig,
     training: TrainingConfig,
     checkpoints: Checkpoints | None,
@@ -100,9 +128,8 @@ def _train(
     start: TrainedWeights,
     records: EpochRecords | None = None,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
-    config = with_head(config, varied=varies(figures_of(log_support)))
-    if not lists_without_clicks:
-        encoded = encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
+    config = with_head(config, head_choice)
+    encoded = _learned_from(encoded, lists_without_clicks)
     trained, history = train_evaluator(
         encoded.of("train", role),
         encoded.of("validation", role),
@@ -117,6 +144,10 @@ def _train(
         start=start,
     )
     return trained, pd.DataFrame(history)
+
+
+def _learned_from(encoded: Requests, lists_without_clicks: bool) -> Requests:
+    return encoded if lists_without_clicks else encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
 
 
 def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:

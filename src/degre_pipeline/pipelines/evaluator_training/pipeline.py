@@ -2,7 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from degre_pipeline.pipelines.evaluator_training.nodes import train_external_evaluator, train_mining_evaluator
+from degre_pipeline.pipelines.evaluator_training.nodes import (
+    choose_evaluator_head,
+    train_external_evaluator,
+    train_mining_evaluator,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +14,7 @@ def create_pipeline() -> Pipeline:
     shared = [
         "request_tensors",
         "feature_space",
-        "log_support",
+        "head_choice",
         "params:evaluator_training.model",
         "params:evaluator_training.training",
     ]
@@ -18,6 +22,21 @@ def create_pipeline() -> Pipeline:
     calibration = "params:evaluator_training.calibration"
     return Pipeline(
         [
+            Node(
+                choose_evaluator_head,
+                name="choose_evaluator_head",
+                inputs=[
+                    "request_tensors",
+                    "feature_space",
+                    "log_support",
+                    "params:evaluator_training.model",
+                    "params:evaluator_training.training",
+                    "params:evaluator_training.head_choice",
+                    without_clicks,
+                    "training_checkpoints",
+                ],
+                outputs="head_choice",
+            ),
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",

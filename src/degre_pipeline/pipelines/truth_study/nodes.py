@@ -21,11 +21,11 @@ from degre_pipeline.judging.study.study_config import REFERENCE, TWIN, Recipe, S
 from degre_pipeline.judging.study.study_rows import study_rows
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding, fingerprint
+from degre_pipeline.reranker.head_choice import HeadRow, with_head
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
-from degre_pipeline.reranker.support import varies, with_head
 from degre_pipeline.reranker.training.loop import choose_device
 from degre_pipeline.reranker.training.objectives import DistillationConfig
 from degre_pipeline.reranker.training.training_config import TrainingConfig
@@ -36,6 +36,7 @@ from degre_pipeline.run_facts import RunFacts
 def train_study_judges(
     encoded: Requests,
     feature_space: FeatureSpace,
+    head_choice: list[HeadRow],
     study: StudyConfig,
     evaluator: EvaluatorConfig,
     training: TrainingConfig,
@@ -47,7 +48,7 @@ def train_study_judges(
         encoded,
         study,
         sizes=feature_space.sizes(),
-        evaluator=with_head(evaluator, varied=varies(encoded)),
+        evaluator=with_head(evaluator, head_choice),
         training=training,
         encoding=encoded.encoding,
         checkpoints=checkpoints,
@@ -74,6 +75,7 @@ def run_arms(
     encoded: Requests,
     feature_space: FeatureSpace,
     judges: dict[str, TrainedWeights],
+    head_choice: list[HeadRow],
     study: StudyConfig,
     config: EvaluationConfig,
     evaluator: EvaluatorConfig,
@@ -91,8 +93,14 @@ def run_arms(
     """
     asked = _asked(encoded, config)
     study_judges.check_apart(encoded)
-    supported = with_head(evaluator, varied=varies(encoded))
-    own = Recipe(supported, evaluator_training, mining, generator, generator_training, distillation)
+    own = Recipe(
+        with_head(evaluator, head_choice),
+        evaluator_training,
+        mining,
+        generator,
+        generator_training,
+        distillation,
+    )
     each = [
         (f"{arm}.{seed}", own.changed(changes, seed))
         for seed in study.seeds

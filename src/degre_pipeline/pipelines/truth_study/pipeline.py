@@ -21,7 +21,14 @@ def create_pipeline() -> Pipeline:
             Node(
                 train_study_judges,
                 name="train_study_judges",
-                inputs=["request_tensors", "feature_space", study, *evaluator, "study_checkpoints"],
+                inputs=[
+                    "request_tensors",
+                    "feature_space",
+                    "head_choice",
+                    study,
+                    *evaluator,
+                    "study_checkpoints",
+                ],
                 outputs="study_judges",
             ),
             Node(
@@ -37,6 +44,7 @@ def create_pipeline() -> Pipeline:
                     "request_tensors",
                     "feature_space",
                     "study_judges",
+                    "head_choice",
                     study,
                     settings,
                     *evaluator,

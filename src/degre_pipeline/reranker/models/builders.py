@@ -10,12 +10,12 @@ from degre_pipeline.reranker.models.appeal import AppealEvaluator, AssumedExamin
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.hindsight import HindsightEvaluator
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.model_config import ADDITIVE_HEADS, LEFT_OPEN, EvaluatorConfig
 from degre_pipeline.reranker.models.offsets import ValueOffsets
 from degre_pipeline.reranker.models.slot_clicks import SlotClickEvaluator
 from degre_pipeline.reranker.models.survival import SurvivalEvaluator
 from degre_pipeline.reranker.models.transformer import SlotEmbedding, TransformerLayer
-from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize
+from degre_pipeline.reranker.schema import RANKING_SCORE, FieldSize, additive_fields
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -25,18 +25,18 @@ def build_evaluator(
 ) -> LookaheadEvaluator:
     """Builds the evaluator that a configuration describes, for the fitted sizes of the fields.
 
-    Raises: ValueError: If its head has yet to be chosen; see `support.with_head`.
+    Raises: ValueError: If its head has yet to be chosen; see `head_choice.with_head`.
     """
-    require(config.head != "by_support", "head", config.head, "what `support.with_head` chooses")
+    require(config.head not in LEFT_OPEN, "head", config.head, "what `head_choice.with_head` chooses")
     if config.head == "appeal":
         return _build_appeal(sizes, list_length, config)
     kind = _KINDS.get(config.head, LookaheadEvaluator)
     columns = _COLUMNS.get(config.head, list_length)
+    additive = additive_fields(sizes)
     offsets = None
-    if config.additive:
-        check_additive(sizes, config)
-        offsets = ValueOffsets(sizes, config.additive, config.additive_factors)
-    features = build_feature_layer(sizes, config, left_out=config.additive)
+    if additive and config.head in ADDITIVE_HEADS:
+        offsets = ValueOffsets(sizes, additive, config.additive_factors)
+    features = build_feature_layer(sizes, config, left_out=additive)
     layers = [
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
         for _ in range(config.layers)
@@ -54,13 +54,6 @@ def build_evaluator(
     )
 
 
-def check_additive(sizes: Sequence[FieldSize], config: EvaluatorConfig) -> None:
-    """Raises ValueError if a field of the additive path is not one of the categorical fields."""
-    known = [size.name for size in sizes if size.kind == "categorical"]
-    for name in config.additive:
-        require(name in known, "additive", name, f"categorical fields: {', '.join(known)}")
-
-
 _KINDS: Mapping[str, type[LookaheadEvaluator]] = {
     "slot_clicks": SlotClickEvaluator,
     "hindsight": HindsightEvaluator,
@@ -73,7 +66,7 @@ _COLUMNS = {"slot_clicks": 1, "survival": 2}
 def _build_appeal(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> AppealEvaluator:
     column, indices = _ranking_score(sizes)
     return AppealEvaluator(
-        build_feature_layer(sizes, config, left_out=config.additive),
+        build_feature_layer(sizes, config, left_out=additive_fields(sizes)),
         AssumedExamination(list_length, config.examination_decay),
         _head(config.width, 1),
         list_length=list_length,

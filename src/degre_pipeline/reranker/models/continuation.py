@@ -1,12 +1,13 @@
 """Lets a model start from the weights of an earlier one whose vocabularies were smaller."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import (
     EMBEDDINGS,
@@ -14,7 +15,7 @@ from degre_pipeline.reranker.models.stored_models import (
     embedding_rows,
     sizes_of,
 )
-from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.schema import FieldSize, additive_fields
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +72,7 @@ def _difference(
 
 
 def continue_from(
-    model: nn.Module,
-    learned: Mapping[str, Tensor],
-    was: Sequence[FieldSize],
-    sizes: Sequence[FieldSize],
-    *,
-    additive: Collection[str] = (),
+    model: nn.Module, learned: Mapping[str, Tensor], was: Sequence[FieldSize], sizes: Sequence[FieldSize]
 ) -> None:
     """Copies earlier weights into a model, in place; embeddings of values that are new keep their own.
 
@@ -85,16 +81,16 @@ def continue_from(
         learned: Weights of the earlier model, or of one member of it.
         was: Sizes of its fields, which were the same and no larger; see `usable`.
         sizes: Sizes of the fields now.
-        additive: Fields that an evaluator's network does not read; see `EvaluatorConfig`.
     """
     own = model.state_dict()
+    left_out = additive_fields(sizes) if isinstance(model, LookaheadEvaluator) else []
     learned = {
         **learned,
         **{name: _longer(learned[name], own[name]) for name in own if name.startswith(OFFSETS)},
     }
     for table, per_candidate in EMBEDDINGS.items():
         if table in own:
-            old, new = (embedding_rows(some, per_candidate, additive) for some in (was, sizes))
+            old, new = (embedding_rows(some, per_candidate, left_out) for some in (was, sizes))
             learned = {**learned, table: _grown(learned[table], own[table], old, new)}
     model.load_state_dict(dict(learned))
 
@@ -111,4 +107,4 @@ def _longer(learned: Tensor, fresh: Tensor) -> Tensor:
 
 
 def _kind(size: FieldSize) -> tuple[object, ...]:
-    return size.name, size.kind, size.group, size.columns
+    return size.name, size.kind, size.group, size.columns, size.additive

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from degre_pipeline.reranker.losses import cumulative_regression_loss
 from degre_pipeline.reranker.models.feature_layer import FeatureLayer
-from degre_pipeline.reranker.models.offsets import ValueOffsets, beside
+from degre_pipeline.reranker.models.offsets import ValueOffsets
 from degre_pipeline.reranker.models.transformer import TransformerLayer
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -131,12 +131,17 @@ class LookaheadEvaluator(Evaluator):
 
         With the keys and values of encoded prefixes, `past`, the vectors continue those.
         """
+        x, offsets = self.encoded(vectors, past)
+        return self.head_logits(x, offsets)
+
+    def encoded(self, vectors: Tensor, past: Cache | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the last layer's rows of listed items, [b, t, w], and their offsets, [b, t, 1], if any."""
         start = past[0][0].shape[1] if past else 0
-        x, offsets = self._without_offsets(vectors)
+        x, offsets = self._split(vectors)
         x = x + self.slots()[start : start + vectors.shape[1]]
         for index, layer in enumerate(self.layers):
             x = layer(x, causal=True, past=past[index] if past else None)
-        return self._head(x, offsets)
+        return x, offsets
 
     def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
         """Returns the expected clicks of every prefix, [b, t]; see `Evaluator`."""
@@ -156,7 +161,12 @@ class LookaheadEvaluator(Evaluator):
             slot: Zero-based slot, equal to t.
         Returns: Logits [p, m, L]; keys and values of the alternatives by layer, [p, m, w] each.
         """
-        x, offsets = self._without_offsets(vectors)
+        x, offsets, own = self.encoded_step(vectors, cache, slot)
+        return self.head_logits(x, offsets), own
+
+    def encoded_step(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Tensor | None, Cache]:
+        """Returns the last layer's rows of alternatives, [p, m, w], and their offsets, keys and values."""
+        x, offsets = self._split(vectors)
         x = x + self.slots()[slot]
         own: Cache = []
         # A compiler makes code of its own for sizes of 0 and 1; here they are too small to be worth it.
@@ -166,21 +176,22 @@ class LookaheadEvaluator(Evaluator):
             assert isinstance(layer, TransformerLayer)
             x, key, value = layer_step(layer, x, keys, values)
             own.append((key, value))
-        return self._head(x, offsets), own
+        return x, offsets, own
 
     def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
         """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
         width = self.features.project.out_features
         return [(like.new_empty(prefixes, 0, width), like.new_empty(prefixes, 0, width)) for _ in self.layers]
 
-    def _without_offsets(self, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _split(self, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Returns item vectors without their offsets, and these, [..., 1], if any."""
         return (vectors, None) if self.offsets is None else (vectors[..., :-1], vectors[..., -1:])
 
-    def _head(self, x: Tensor, offsets: Tensor | None) -> Tensor:
-        """Returns the logits of encoded rows; offsets, [..., 1], are those of the rows' own clicks."""
+    def head_logits(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Returns the calibrated logits of encoded rows, plus offsets in the first columns, [..., c]."""
         logits: Tensor = self.head(self.norm(x))
         if offsets is not None:
-            logits = logits + beside(offsets, logits.shape[-1])
+            logits = logits + functional.pad(offsets, (0, logits.shape[-1] - offsets.shape[-1]))
         if self.monotone:
             first, drops = logits[..., :1], functional.softplus(logits[..., 1:])
             logits = torch.cat([first, first - drops.cumsum(-1)], -1)

@@ -9,11 +9,13 @@ FieldAttention = Literal["full", "cross_only", "mtgr", "none"]
 NormStatistics = Literal["token", "group"]
 ItemInput = Literal["encoder", "feature"]
 EvaluatorHead = Literal[
-    "cumulative", "monotone", "slot_clicks", "hindsight", "survival", "appeal", "by_support"
+    "cumulative", "monotone", "slot_clicks", "hindsight", "survival", "appeal", "by_support", "by_data"
 ]
+LEFT_OPEN = ("by_support", "by_data")
+"""Heads that stand for the one which `head_choice` chooses."""
 
-ADDITIVE_HEADS = ("slot_clicks", "survival", "appeal", "by_support")
-"""Heads with a logit of the click of one slot, to which something can be added."""
+ADDITIVE_HEADS = ("slot_clicks", "hindsight", "survival")
+"""Heads with logits of the clicks of slots, to which something can be added."""
 MOST_MEMBERS, MOST_BEAMS, MOST_DECAY, MOST_FACTORS = 64, 16, 3, 256
 
 
@@ -64,16 +66,14 @@ class EvaluatorConfig(NetworkConfig):
             `hindsight`, the clicks of all slots as the last item of a prefix sees them; `survival`, the click
             of each slot and whether users go on to the next one;
             `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
-            shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md).
-        additive: Categorical fields, such as ids, that the network does not read: each value adds a number of
-            its own to the logit of a click. Only with `slot_clicks` and `survival`; `appeal` leaves them out.
-        additive_factors: Width of a factor model of the user's and the item's values among them; 0: none.
+            shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md);
+            `by_data`, the same, but where slots vary the head that fits whole held-out lists best.
+        additive_factors: Width of a factor model of the user's and the item's additive fields; 0: none.
         examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """
 
     head: EvaluatorHead = "cumulative"
-    additive: tuple[str, ...] = ()
     additive_factors: int = 0
     examination_decay: float = 0.05
     members: int = 1
@@ -81,13 +81,6 @@ class EvaluatorConfig(NetworkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice("head", self.head, EvaluatorHead)
-        object.__setattr__(self, "additive", tuple(self.additive))  # JSON and YAML know lists only
-        require(
-            not self.additive or self.head in ADDITIVE_HEADS,
-            "additive",
-            list(self.additive),
-            f"none with head {self.head!r}; fields with {', '.join(ADDITIVE_HEADS)}",
-        )
         require(
             0 <= self.additive_factors <= MOST_FACTORS,
             "additive_factors",

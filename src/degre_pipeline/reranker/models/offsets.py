@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from degre_pipeline.reranker.models.feature_layer import columns_of
 from degre_pipeline.reranker.schema import FieldSize
@@ -68,8 +67,3 @@ def _summed(tables: nn.ModuleList, indices: Tensor) -> Tensor | None:
     known = (indices > 0).unsqueeze(-1)
     parts = [table(indices[..., column]) * known[..., column, :] for column, table in enumerate(tables)]
     return torch.stack(parts).sum(0) if parts else None
-
-
-def beside(offsets: Tensor, columns: int) -> Tensor:
-    """Returns offsets, [..., 1], as the first of several columns of logits, the others 0."""
-    return functional.pad(offsets, (0, columns - 1))

@@ -14,7 +14,7 @@ from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
-from degre_pipeline.reranker.schema import FieldSize
+from degre_pipeline.reranker.schema import FieldSize, additive_fields
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -149,7 +149,7 @@ def start_from_evaluator(generator: OnlineGenerator, evaluator: TrainedWeights) 
     Raises: ValueError: If the two were built for other fields or another embedding width.
     """
     own, learned, sizes = generator.state_dict(), member_weights(evaluator, 0), sizes_of(evaluator)
-    additive = evaluator.config["settings"].get("additive", ())
+    additive = additive_fields(sizes)
     for name, per_candidate in EMBEDDINGS.items():
         if name not in own:
             continue

@@ -16,6 +16,7 @@ from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
 
 Teacher = Literal["mined", "exposed"]
+Targets = Literal["own", "best"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class DistillationConfig:
         soft_label_weight: alpha, the weight of the soft labels.
         soft_label_temperature: tau_q; 1 is the paper's formula.
         sequence_temperature: tau_w of the sequence weights.
+        targets: What is imitated after each prefix of a mined sequence: its `own` next item, as in the paper,
+            or that of the `best` mined sequence with the same prefix.
         sequence_weighting: Off gives every sequence of a request the same weight.
         one_sequence_a_step: In training, learn from one sequence of each request, drawn by weight, a step.
         hard_labels: Off leaves only the soft labels, as in the paper's ablation.
@@ -61,6 +64,7 @@ class DistillationConfig:
     soft_label_weight: float = 0.01
     soft_label_temperature: float = 1.0
     sequence_temperature: float = 0.1
+    targets: Targets = "own"
     sequence_weighting: bool = True
     one_sequence_a_step: bool = False
     hard_labels: bool = True
@@ -72,6 +76,7 @@ class DistillationConfig:
     def __post_init__(self) -> None:
         check_types(self)
         require_choice("teacher", self.teacher, Teacher)
+        require_choice("targets", self.targets, Targets)
         require(
             0 <= self.own_prefix_rounds <= (10 if self.teacher == "mined" else 0),
             "own_prefix_rounds",
@@ -106,6 +111,8 @@ class DistillationLoss:
         """Returns the mean loss of the batch."""
         requests, config = mined.requests, self.config
         weights = self._weights(mined.values.float())
+        if config.targets == "best":
+            mined = mined.with_best_targets()
         if config.one_sequence_a_step and model.training:
             mined, weights = mined.one_sequence(weights), torch.ones_like(weights[:, :1])
         log_probabilities = model(requests.static, requests.candidates, requests.mask, mined.sequences.long())
