@@ -227,8 +227,8 @@ def _settings() -> Settings:
     return Settings(
         parameters["ingestion"]["simulated_shop"],
         parameters["list_building"]["fields"],
-        training["model"],
-        training["training"],
+        training.model,
+        training.training,
         parameters["mining"]["search"],
     )
 

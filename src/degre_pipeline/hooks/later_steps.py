@@ -34,14 +34,14 @@ def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> Non
     from degre_pipeline.reranker.support import varies, with_head
     from degre_pipeline.reranker.training.loop import seeded
 
-    evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
+    evaluator, distilled = settings["evaluator_training"].model, settings["generator_distillation"]
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
     one, sizes = replace(with_head(evaluator, varied=varies(requests)), members=1), space.sizes()
     list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)
-        generator = build_generator(sizes, list_length, distilled["model"])
-        if distilled["distillation"].warm_start:
+        generator = build_generator(sizes, list_length, distilled.model)
+        if distilled.distillation.warm_start:
             start_from_evaluator(generator, teacher)
 
 

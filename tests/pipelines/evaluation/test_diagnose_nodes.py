@@ -23,6 +23,7 @@ from degre_pipeline.reranker.models.stored_models import restore_evaluator
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
+from degre_pipeline.reranker.training.step_configs import EvaluatorTrainingConfig
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from small_shop import Shop
 
@@ -42,8 +43,9 @@ def trained(shop: Shop) -> Everything:
     varied = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
     data = shop.encoded, shop.feature_space, varied
     watch = EpochMiningConfig(requests=6, beam_size=2)
-    mining, _, mined = train_mining_evaluator(*data, MODEL, TRAINING, epoch_mining=watch)
-    external, _ = train_external_evaluator(*data, MODEL, TRAINING, 7)
+    config = EvaluatorTrainingConfig(MODEL, TRAINING, external_seed=7, epoch_mining=watch)
+    mining, _, mined = train_mining_evaluator(*data, config)
+    external, _ = train_external_evaluator(*data, config)
     lists = rerank_test_requests(shop.encoded, shop.generator, mining, SEARCH, CONFIG)
     return shop.encoded, lists, shop.generator, mining, external, mined
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, varies
-from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
@@ -17,22 +16,16 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import EXTERNAL, MINING
 from degre_pipeline.reranker.support import with_head
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
-from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.step_configs import EvaluatorTrainingConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
-
-NOTHING_MINED = EpochMiningConfig(requests=0)
 
 
 def train_mining_evaluator(
     encoded: Requests,
     feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
-    model: EvaluatorConfig,
-    training: TrainingConfig,
-    lists_without_clicks: bool = True,
-    calibration: bool = False,
+    config: EvaluatorTrainingConfig,
     checkpoints: Checkpoints | None = None,
-    epoch_mining: EpochMiningConfig = NOTHING_MINED,
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame, dict[str, Tensor]]:
     """Returns the evaluator that guides the search, its training history, and what it mined after each epoch.
@@ -40,83 +33,57 @@ def train_mining_evaluator(
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
     What was mined is `request_id` [r] and, by epoch, `sequences` [epochs, r, L] and `values` [epochs, r].
     """
-    records = _epoch_records(encoded, epoch_mining)
-    trained, history = _train(
-        MINING,
-        encoded,
-        feature_space,
-        log_support,
-        model,
-        training,
-        checkpoints,
-        lists_without_clicks=lists_without_clicks,
-        calibration=calibration,
-        start=start,
+    records = _epoch_records(encoded, config.epoch_mining)
+    learned = _learned_from(encoded, config)
+    trained, history = train_evaluator(
+        learned.of("train", MINING),
+        learned.of("validation", MINING),
+        sizes=feature_space.sizes(),
+        config=_supported(config.model, log_support),
+        training=config.training,
+        name="mining_evaluator",
+        encoding=encoded.encoding,
+        calibration=config.calibration,
         records=records,
+        checkpoints=checkpoints,
+        start=start,
     )
-    return trained, history, _mined(records)
+    return trained, pd.DataFrame(history), _mined(records)
 
 
 def train_external_evaluator(
     encoded: Requests,
     feature_space: FeatureSpace,
     log_support: list[dict[str, Any]],
-    model: EvaluatorConfig,
-    training: TrainingConfig,
-    external_seed: int,
-    external_members: int = 1,
-    lists_without_clicks: bool = True,
-    calibration: bool = False,
+    config: EvaluatorTrainingConfig,
     checkpoints: Checkpoints | None = None,
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
-    require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
-    return _train(
-        EXTERNAL,
-        encoded,
-        feature_space,
-        log_support,
-        replace(model, members=external_members),
-        replace(training, seed=external_seed),
-        checkpoints,
-        lists_without_clicks=lists_without_clicks,
-        calibration=calibration,
-        start=start,
-    )
-
-
-def _train(
-    role: str,
-    encoded: Requests,
-    feature_space: FeatureSpace,
-    log_support: list[dict[str, Any]],
-    config: EvaluatorConfig,
-    training: TrainingConfig,
-    checkpoints: Checkpoints | None,
-    *,
-    lists_without_clicks: bool,
-    calibration: bool,
-    start: TrainedWeights,
-    records: EpochRecords | None = None,
-) -> tuple[TrainedWeights, pd.DataFrame]:
-    config = with_head(config, varied=varies(figures_of(log_support)))
-    if not lists_without_clicks:
-        encoded = encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
+    learned = _learned_from(encoded, config)
     trained, history = train_evaluator(
-        encoded.of("train", role),
-        encoded.of("validation", role),
+        learned.of("train", EXTERNAL),
+        learned.of("validation", EXTERNAL),
         sizes=feature_space.sizes(),
-        config=config,
-        training=training,
-        name=f"{role}_evaluator",
+        config=_supported(replace(config.model, members=config.external_members), log_support),
+        training=replace(config.training, seed=config.external_seed),
+        name="external_evaluator",
         encoding=encoded.encoding,
-        calibration=calibration,
-        records=records,
+        calibration=config.calibration,
         checkpoints=checkpoints,
         start=start,
     )
     return trained, pd.DataFrame(history)
+
+
+def _learned_from(encoded: Requests, config: EvaluatorTrainingConfig) -> Requests:
+    if config.lists_without_clicks:
+        return encoded
+    return encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
+
+
+def _supported(model: EvaluatorConfig, log_support: list[dict[str, Any]]) -> EvaluatorConfig:
+    return with_head(model, varied=varies(figures_of(log_support)))
 
 
 def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:

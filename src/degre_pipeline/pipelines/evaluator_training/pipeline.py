@@ -7,42 +7,19 @@ from degre_pipeline.pipelines.evaluator_training.nodes import train_external_eva
 
 def create_pipeline() -> Pipeline:
     """Returns the evaluator-training pipeline."""
-    shared = [
-        "request_tensors",
-        "feature_space",
-        "log_support",
-        "params:evaluator_training.model",
-        "params:evaluator_training.training",
-    ]
-    without_clicks = "params:evaluator_training.lists_without_clicks"
-    calibration = "params:evaluator_training.calibration"
+    training = ["request_tensors", "feature_space", "log_support", "params:evaluator_training"]
     return Pipeline(
         [
             Node(
                 train_mining_evaluator,
                 name="train_mining_evaluator",
-                inputs=[
-                    *shared,
-                    without_clicks,
-                    calibration,
-                    "training_checkpoints",
-                    "params:evaluator_training.epoch_mining",
-                    "start_mining_evaluator",
-                ],
+                inputs=[*training, "training_checkpoints", "start_mining_evaluator"],
                 outputs=["mining_evaluator", "mining_evaluator_history", "mined_by_epoch"],
             ),
             Node(
                 train_external_evaluator,
                 name="train_external_evaluator",
-                inputs=[
-                    *shared,
-                    "params:evaluator_training.external_seed",
-                    "params:evaluator_training.external_members",
-                    without_clicks,
-                    calibration,
-                    "training_checkpoints",
-                    "start_external_evaluator",
-                ],
+                inputs=[*training, "training_checkpoints", "start_external_evaluator"],
                 outputs=["external_evaluator", "external_evaluator_history"],
             ),
         ],
