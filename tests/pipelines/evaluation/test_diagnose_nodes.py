@@ -10,7 +10,9 @@ from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsCon
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.pipelines.evaluation.nodes import (
     diagnose,
-    diagnose_models,
+    diagnose_distillation,
+    diagnose_epochs,
+    diagnose_search,
     judge_lists,
     rerank_test_requests,
 )
@@ -52,11 +54,13 @@ def trained(shop: Shop) -> Everything:
 
 def diagnosed(shop: Shop, trained: Everything, truth: dict[str, Tensor]) -> pd.DataFrame:
     tensors, lists, generator, mining, external, mined = trained
-    models = (tensors, lists, generator, mining, external, truth, mined)
     judgements, _ = judge_lists(tensors, lists, mining, external, truth, CONFIG)
-    return diagnose(
-        shop.lists, lists, judgements, diagnose_models(*models, SEARCH, DIAGNOSTICS, CONFIG), CONFIG
+    parts = (
+        diagnose_search(tensors, lists, mining, external, truth, SEARCH, DIAGNOSTICS, CONFIG),
+        diagnose_epochs(tensors, mined, mining, external, truth, CONFIG),
+        diagnose_distillation(tensors, lists, generator, mining, SEARCH, DIAGNOSTICS, CONFIG),
     )
+    return diagnose(shop.lists, lists, judgements, *parts, CONFIG)
 
 
 def test_every_diagnostic_has_its_rows(shop: Shop, trained: Everything, shop_truth) -> None:
