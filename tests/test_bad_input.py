@@ -296,7 +296,7 @@ def test_all_that_is_missing_is_named_in_the_order_of_the_pipelines(project: Pat
     shutil.rmtree(project / "data")
     named = (
         r"click_truth \(.*\) is not there, and likewise .*registered_model.*; run ingestion and "
-        r"list_building and evaluator_training and generator_distillation and evaluation and "
+        r"list_building and evaluator_training and mining and generator_distillation and evaluation and "
         r"registration first"
     )
     check_refused(project, "gate", named)
