@@ -286,6 +286,15 @@ def test_data_that_no_pipeline_has_written_is_named(
     assert project_runs.runs(project) == [], "a run was opened"
 
 
+def test_a_table_that_another_pipeline_reads_through_one_is_named_with_both(project: Path) -> None:
+    (project / "data/02_intermediate/test/users.parquet").unlink()
+    named = (
+        r"feature_tables \(.*/users\.parquet\) is not there; run ingestion and list_building first: "
+        "`kedro run --pipelines=ingestion,list_building "
+    )
+    check_refused(project, "gate", named)
+
+
 def test_shards_that_no_pipeline_has_written_are_named(project: Path) -> None:
     shutil.rmtree(project / SHARDS)
     named = "lookahead_sequences: .* holds no shards; .*; run mining first: `kedro run --pipelines=mining "

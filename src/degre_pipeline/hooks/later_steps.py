@@ -59,10 +59,8 @@ def _check_example(catalog: DataCatalog, space: Any) -> None:
     from degre_pipeline.serving.model.signature import request_signature
     from degre_pipeline.sources.splits import first_and_last_day, learned_from
 
-    tables = {name: catalog.load(name) for name in ("requests", "users", "items")}
-    tables["candidates"] = catalog.load("scored_candidates")
-    lists = catalog.load("lists")
-    first_and_last_day(tables["requests"], learned_from(lists))
+    tables, lists = catalog.load("feature_tables"), catalog.load("lists")
+    first_and_last_day(tables.requests, learned_from(lists))
     examples = example_requests(lists_to_compare(lists, COMPARED), tables, space)
     schema = RequestSchema.of(space)
     for position, request in enumerate(examples):

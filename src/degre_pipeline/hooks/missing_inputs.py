@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
-from degre_pipeline.datasets import ShardsDataset
+from degre_pipeline.datasets import FeatureTablesDataset, ShardsDataset
 from degre_pipeline.hooks.catalog_files import dataset_file
 from degre_pipeline.hooks.every_pipeline import ALL
 
@@ -45,6 +45,8 @@ def _why(catalog: DataCatalog, name: str) -> str:
     dataset = catalog[name]
     if isinstance(dataset, ShardsDataset):
         return f"{name}: {dataset.why_missing().rstrip('.')}"
+    if isinstance(dataset, FeatureTablesDataset):
+        return f"{name} ({dataset.why_missing()}) is not there"
     return f"{name} ({dataset_file(catalog, name)}) is not there"
 
 
