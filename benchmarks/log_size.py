@@ -41,6 +41,7 @@ from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
 from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.simulated_shop import simulate_request_log
 from degre_pipeline.sources.splits import uniform_hash
 
@@ -162,12 +163,12 @@ def simulated(
 
 def _block(
     shop: ShopConfig, last: datetime.date, split: str
-) -> tuple[dict[str, pd.DataFrame], ClickTruth, pd.DataFrame]:
+) -> tuple[FeatureTables, ClickTruth, pd.DataFrame]:
     log, truth = simulate_request_log(shop, last)
     ids = log.requests["request_id"].to_numpy(np.int64)
     role = np.where(uniform_hash(ids, 0) < EXTERNAL_SHARE, "external", "mining")
     splits = pd.DataFrame({"request_id": ids, "split": split, "role": role})
-    return dict(log.tables()), truth, join_lists(log.requests, log.candidates, log.exposures, splits)
+    return log.feature_tables(), truth, join_lists(log.requests, log.candidates, log.exposures, splits)
 
 
 def _utility(truth: ClickTruth, lists: Tensor) -> Any:
@@ -227,8 +228,8 @@ def _settings() -> Settings:
     return Settings(
         parameters["ingestion"]["simulated_shop"],
         parameters["list_building"]["fields"],
-        training["model"],
-        training["training"],
+        training.model,
+        training.training,
         parameters["mining"]["search"],
     )
 

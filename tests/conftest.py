@@ -16,12 +16,11 @@ from hypothesis import settings
 from torch import Tensor
 
 import project_runs
+from degre_pipeline.lists.list_config import ListConfig
 from degre_pipeline.pipelines.list_building.nodes import (
-    ListConfig,
-    build_lists,
     encode_requests,
     fit_features,
-    score_candidates,
+    join_tables,
     split_requests,
 )
 from degre_pipeline.release.gate.gate_config import GateConfig
@@ -31,7 +30,6 @@ from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, store
-from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.simulation.click_world import ClickTruth
@@ -158,20 +156,9 @@ def shop_data(shop_log: RequestLog) -> tuple[Requests, FeatureSpace]:
     """The encoded requests and the feature space of the small shop."""
     log, config = shop_log, ListConfig(list_length=4, external_share=0.2)
     splits = split_requests(log.requests, config)
-    scored, *_ = score_candidates(
-        log.requests,
-        log.candidates,
-        log.exposures,
-        log.users,
-        log.items,
-        splits,
-        SHOP_FIELDS,
-        config,
-        RankingStageConfig(),
-    )
-    lists = build_lists(log.requests, scored, log.exposures, splits)
-    space = fit_features(lists, log.requests, scored, log.users, log.items, SHOP_FIELDS)
-    return encode_requests(lists, log.requests, scored, log.users, log.items, space, config), space
+    lists = join_tables(log.requests, log.candidates, log.exposures, splits)
+    space = fit_features(lists, log.feature_tables(), SHOP_FIELDS)
+    return encode_requests(lists, log.feature_tables(), space, config), space
 
 
 @pytest.fixture(scope="session")
@@ -179,9 +166,8 @@ def shop(shop_log: RequestLog, shop_data: tuple[Requests, FeatureSpace]) -> Shop
     """What registration and the gate read of the small shop, with an untrained generator."""
     tensors, space = shop_data
     splits = split_requests(shop_log.requests, ListConfig(list_length=4, external_share=0.2))
-    lists = build_lists(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
-    tables = (shop_log.requests, shop_log.users, shop_log.items, shop_log.candidates)
-    return Shop(small_generator(space), space, tensors, lists, *tables)
+    lists = join_tables(shop_log.requests, shop_log.candidates, shop_log.exposures, splits)
+    return Shop(small_generator(space), space, tensors, lists, shop_log.feature_tables())
 
 
 @pytest.fixture(scope="session")

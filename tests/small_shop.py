@@ -1,16 +1,20 @@
 """What registration and the gate read of the catalog, of the small shop."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 
-from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.lists.list_config import ListConfig
+from degre_pipeline.pipelines.registration.nodes import collect_models, describe_version, register_model
+from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.generator import build_generator
 from degre_pipeline.reranker.models.model_config import GeneratorConfig
-from degre_pipeline.reranker.models.stored_models import TrainedWeights, store
+from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights, store
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.simulation.shop import ShopConfig
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 SHOP = ShopConfig(
     users=60,
@@ -37,10 +41,26 @@ class Shop:
     feature_space: FeatureSpace
     encoded: Requests
     lists: pd.DataFrame
-    requests: pd.DataFrame
-    users: pd.DataFrame
-    items: pd.DataFrame
-    scored_candidates: pd.DataFrame
+    feature_tables: FeatureTables
+
+
+def register_shop(
+    shop: Shop,
+    *,
+    metrics: list[dict[str, Any]],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    run_date: str = "2026-01-31",
+    ranking: tuple[TrainedWeights, FeatureSpace] = (FROM_NOTHING, NO_FEATURES),
+) -> dict[str, Any]:
+    """Returns what the nodes of registration, one after another, make of the shop and its evaluators."""
+    models = collect_models(
+        shop.generator, mining_evaluator, external_evaluator, shop.feature_space, *ranking
+    )
+    lists, tables = ListConfig(external_share=0.3), shop.feature_tables
+    data = "simulated_shop", "simulated"
+    tags = describe_version(shop.lists, tables.requests, metrics, lists, run_date, *data)
+    return register_model(models, tags, shop.encoded, shop.lists, tables, "reranker")
 
 
 def small_generator(space: FeatureSpace, list_length: int = 4, seed: int = 0) -> TrainedWeights:

@@ -286,6 +286,15 @@ def test_data_that_no_pipeline_has_written_is_named(
     assert project_runs.runs(project) == [], "a run was opened"
 
 
+def test_a_table_that_another_pipeline_reads_through_one_is_named_with_both(project: Path) -> None:
+    (project / "data/02_intermediate/test/users.parquet").unlink()
+    named = (
+        r"feature_tables \(.*/users\.parquet\) is not there; run ingestion and list_building first: "
+        "`kedro run --pipelines=ingestion,list_building "
+    )
+    check_refused(project, "gate", named)
+
+
 def test_shards_that_no_pipeline_has_written_are_named(project: Path) -> None:
     shutil.rmtree(project / SHARDS)
     named = "lookahead_sequences: .* holds no shards; .*; run mining first: `kedro run --pipelines=mining "
@@ -296,7 +305,7 @@ def test_all_that_is_missing_is_named_in_the_order_of_the_pipelines(project: Pat
     shutil.rmtree(project / "data")
     named = (
         r"click_truth \(.*\) is not there, and likewise .*registered_model.*; run ingestion and "
-        r"list_building and evaluator_training and generator_distillation and evaluation and "
+        r"list_building and evaluator_training and mining and generator_distillation and evaluation and "
         r"registration first"
     )
     check_refused(project, "gate", named)

@@ -13,6 +13,7 @@ import project_runs
 SNAPSHOT = Path(__file__).parent / "snapshots" / "pipelines.txt"
 REFRESH = "python tests/test_graph.py"
 ALL = (*project_runs.PIPELINES, *project_runs.ON_REQUEST)
+MOST_ARGUMENTS = 8
 WRITTEN_BY_THE_RUNNING_NODE = {"training_checkpoints", "study_checkpoints"}
 OF_THE_RUN = {"run_facts"}
 """Kept for the next run of the same node, and so an input that no node returns."""
@@ -64,6 +65,11 @@ def test_a_node_is_named_after_its_function_and_its_pipeline(pipelines: dict[str
     for pipeline in ALL:
         for node in pipelines[pipeline].nodes:
             assert node.name == f"{pipeline}.{node.func.__name__}"
+
+
+def test_no_node_has_more_arguments_than_can_be_overlooked(pipelines: dict[str, Pipeline]) -> None:
+    counts = {node.name: len(node.inputs) for name in ALL for node in pipelines[name].nodes}
+    assert {name: count for name, count in counts.items() if count > MOST_ARGUMENTS} == {}
 
 
 def test_pipelines_follow_one_another(pipelines: dict[str, Pipeline]) -> None:

@@ -1,52 +1,54 @@
-"""The head that fits whole held-out lists best is chosen, and none where the log cannot tell."""
+"""The head follows what whole held-out lists say; slots are learned only where the log tells them apart."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from degre_pipeline.reranker import head_choice
-from degre_pipeline.reranker.head_choice import (
-    TRIED,
-    HeadChoiceConfig,
-    choose_head,
-    compare_heads,
-    surprise,
-    with_head,
-)
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.evaluator_training import train_evaluator
+from degre_pipeline.reranker.head_choice import seen_below, squared_errors, train_by_data, with_head
+from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
+from degre_pipeline.reranker.models.stored_models import store
+from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
-SMALL = EvaluatorConfig(
-    embedding_dim=4, width=8, layers=1, heads=2, feedforward=16, position_dim=4, head="by_data"
-)
-TRAINING = TrainingConfig(epochs=9, batch_size=32, learning_rate=5e-3, device="cpu")
+SHAPE = {"embedding_dim": 4, "width": 8, "layers": 1, "heads": 2, "feedforward": 16, "position_dim": 4}
+OPEN = EvaluatorConfig(**SHAPE, head="by_data")
+TRAINING = TrainingConfig(epochs=4, batch_size=64, learning_rate=1e-2, device="cpu")
 
 
-def chosen(config: EvaluatorConfig, *, varied: bool, sizes, make_requests, requests: int = 0):
-    return choose_head(
-        make_requests(40),
-        make_requests(30, seed=1),
-        varied=varied,
-        sizes=sizes,
-        config=config,
-        training=TRAINING,
-        choice=HeadChoiceConfig(requests=requests, epochs=1),
-    )
+class Trainer:
+    """Stores untrained evaluators, and remembers of which heads."""
+
+    def __init__(self, sizes) -> None:
+        self.sizes, self.heads = sizes, []
+
+    def __call__(self, config: EvaluatorConfig):
+        self.heads.append(config.head)
+        torch.manual_seed(0)
+        evaluator = build_evaluator(self.sizes, 4, config)
+        return store(evaluator, self.sizes, 4, config), [{"epoch": 1.0, "head": config.head}]
 
 
-def heads(rows) -> dict[str, bool]:
-    return {row["head"]: row["chosen"] for row in rows}
+@pytest.fixture
+def trainer(sizes):
+    return Trainer(sizes)
 
 
-def test_a_head_that_is_not_left_open_stays(sizes, make_requests) -> None:
-    config = replace(SMALL, head="cumulative")
-    rows = chosen(config, varied=True, sizes=sizes, make_requests=make_requests)
+def chosen(trainer, make_requests, config=OPEN, *, varied=True):
+    return train_by_data(trainer, make_requests(60), make_requests(50, seed=1), config, varied=varied)
 
-    assert rows == []
+
+def test_a_head_that_the_settings_name_is_trained_and_no_row_written(trainer, make_requests) -> None:
+    config = replace(OPEN, head="cumulative")
+    weights, _, rows = chosen(trainer, make_requests, config, varied=False)
+
+    assert (trainer.heads, rows) == (["cumulative"], [])
+    assert weights.config["settings"]["head"] == "cumulative"
     assert with_head(config, rows) == config
 
 
@@ -54,109 +56,81 @@ def test_a_head_that_is_not_left_open_stays(sizes, make_requests) -> None:
     ("head", "varied", "expected"),
     [("by_support", True, "slot_clicks"), ("by_support", False, "appeal"), ("by_data", False, "appeal")],
 )
-def test_nothing_is_tried_where_slots_follow_the_score_or_settings_say_so(
-    sizes, make_requests, head, varied, expected
+def test_no_head_is_compared_where_slots_follow_the_score_or_settings_say_so(
+    trainer, make_requests, head, varied, expected
 ) -> None:
-    rows = chosen(replace(SMALL, head=head), varied=varied, sizes=sizes, make_requests=make_requests)
+    weights, _, rows = chosen(trainer, make_requests, replace(OPEN, head=head), varied=varied)
 
-    assert heads(rows) == {expected: True}
-    assert rows[0]["surprise"] is None
-    assert with_head(SMALL, rows).head == expected
+    assert trainer.heads == [expected]
+    assert weights.config["settings"]["head"] == expected
+    assert [(row["head"], row["chosen"], row["error"]) for row in rows] == [(expected, True, None)]
+    assert with_head(OPEN, rows).head == expected
 
 
-def test_every_head_is_tried_for_the_epochs_of_a_trial_on_the_requests_of_a_trial(
-    sizes, make_requests, monkeypatch
+def test_one_head_is_trained_where_whole_lists_say_nothing_new(trainer, make_requests, monkeypatch) -> None:
+    monkeypatch.setattr(head_choice, "seen_below", lambda *_: Estimate(-0.01, -0.03, 0.001))
+    weights, history, rows = chosen(trainer, make_requests)
+
+    assert trainer.heads == ["slot_clicks"]
+    assert weights.config["settings"]["head"] == history[0]["head"] == "slot_clicks"
+    assert (rows[0]["seen_below"], rows[0]["low"], rows[0]["high"]) == (-0.01, -0.03, 0.001)
+
+
+@pytest.mark.parametrize("best", ["slot_clicks", "hindsight", "cumulative"])
+def test_the_head_with_the_least_error_is_taken_where_what_stands_below_matters(
+    trainer, make_requests, monkeypatch, best
 ) -> None:
-    trials = []
+    def errors(trained, requests):
+        return torch.full((len(requests),), 0.5 if trained.config["settings"]["head"] == best else 1.0)
 
-    def train(learn, check, *, config, training, name, **kept):
-        trials.append((config.head, config.members, training.epochs, len(learn), name))
-        return train_evaluator(learn, check, config=config, training=training, name=name, **kept)
+    monkeypatch.setattr(head_choice, "seen_below", lambda *_: Estimate(-0.02, -0.03, -0.01))
+    monkeypatch.setattr(head_choice, "squared_errors", errors)
+    weights, history, rows = chosen(trainer, make_requests)
 
-    train_evaluator = head_choice.train_evaluator
-    monkeypatch.setattr(head_choice, "train_evaluator", train)
-    rows = chosen(
-        replace(SMALL, members=3), varied=True, sizes=sizes, make_requests=make_requests, requests=25
-    )
-
-    assert trials == [(head, 1, 1, 25, f"trial_{head}") for head in TRIED]
-    assert [row["head"] for row in rows] == list(TRIED)
-    assert sum(row["chosen"] for row in rows) == 1
-    assert all(math.isfinite(row["surprise"]) for row in rows)
+    assert trainer.heads == ["slot_clicks", "hindsight", "cumulative"]
+    assert weights.config["settings"]["head"] == history[0]["head"] == with_head(OPEN, rows).head == best
+    assert {row["head"]: row["error"] for row in rows if row["chosen"]} == {best: 0.5}
+    assert [row["seen_below"] for row in rows] == [-0.02, None, None]
 
 
-class TestComparison:
-    same = torch.tensor([1.0, 2.0, 3.0, 2.0] * 50)
-    noise = torch.tensor([0.5, -0.5] * 100)
+def test_the_error_is_that_of_the_value_of_the_whole_list(sizes, make_requests) -> None:
+    requests = make_requests(5, real=[8, 8, 2, 8, 1])
+    config = replace(OPEN, head="slot_clicks")
+    evaluator = build_evaluator(sizes, 4, config).eval()
+    values = list_values(evaluator, requests, requests.shown[:, None])[:, 0]
+    found = squared_errors(store(evaluator, sizes, 4, config), requests)
 
-    def test_the_first_stays_where_no_other_is_certainly_better(self) -> None:
-        rows = compare_heads({"slot_clicks": self.same, "hindsight": self.same - 0.01 + 2 * self.noise})
-
-        assert heads(rows) == {"slot_clicks": True, "hindsight": False}
-        assert rows[1]["difference"] == pytest.approx(-0.01)
-        assert rows[1]["low"] < 0 < rows[1]["high"]
-
-    def test_the_least_surprised_of_the_certainly_better_ones_is_chosen(self) -> None:
-        rows = compare_heads(
-            {
-                "slot_clicks": self.same,
-                "hindsight": self.same - 0.2 + self.noise,
-                "cumulative": self.same - 0.3 + self.noise,
-                "survival": self.same - 0.4 + 20 * self.noise,
-            }
-        )
-
-        assert heads(rows) == {
-            "slot_clicks": False,
-            "hindsight": False,
-            "cumulative": True,
-            "survival": False,
-        }
-        assert rows[2]["reason"] == "the least surprise by whole lists"
+    assert torch.allclose(found.float(), (requests.clicks.sum(1) - values).square(), atol=1e-5)
 
 
-class Fixed(torch.nn.Module):
-    """Says the given levels of every list."""
-
-    def __init__(self, levels: Tensor) -> None:
-        super().__init__()
-        self.said = torch.nn.Parameter(levels)
-
-    def levels(self, static: Tensor, items: Tensor) -> Tensor:
-        return self.said.expand(len(items), -1, -1)
-
-
-class TestSurprise:
-    def test_is_that_of_the_number_of_clicks_of_the_whole_list(self, make_requests) -> None:
-        requests = make_requests(2, n=5, slots=3, real=[5, 2])
-        requests = replace(requests, clicks=torch.tensor([[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]]))
-        levels = torch.tensor([[0.4, 0, 0], [0.6, 0.1, 0], [0.7, 0.3, 0.05]])
-        found = surprise(Fixed(levels), requests, batch_size=1)
-
-        assert found.tolist() == pytest.approx([-math.log(0.7 - 0.3), -math.log(0.1)])
-
-    def test_levels_that_rise_count_as_flat_and_nothing_is_impossible(self, make_requests) -> None:
-        requests = make_requests(1, n=5, slots=2)
-        requests = replace(requests, clicks=torch.tensor([[1.0, 0.0]]))
-
-        assert surprise(Fixed(torch.tensor([[0.5, 0], [0.5, 0.6]])), requests, 8).tolist() == pytest.approx(
-            [-math.log(1e-6)]
-        )
-
-    @pytest.mark.parametrize("head", ["slot_clicks", "hindsight", "survival"])
-    def test_the_chances_of_all_numbers_sum_to_one(self, make_evaluator, make_requests, head) -> None:
-        evaluator: LookaheadEvaluator = make_evaluator(head=head)
-        total = torch.zeros(3, dtype=torch.float64)
-        for clicks in range(5):
-            requests = make_requests(3)
-            counted = (torch.arange(4) < clicks).float().expand(3, -1)
-            total += (-surprise(evaluator, replace(requests, clicks=counted), 2)).exp()
-
-        assert total.tolist() == pytest.approx([1.0] * 3, abs=1e-5)
+def clicked_where(requests: Requests, *, below: bool) -> Requests:
+    """Clicks of each slot depend on its item and, where asked for, on the category of the last item."""
+    categories = requests.candidates[..., 0].gather(1, requests.exposed)
+    chance = 0.2 + 0.1 * (categories % 3)
+    if below:
+        chance = chance + 0.4 * (categories[:, -1:] > 2) * (torch.arange(4) < 3)
+    luck = torch.rand(chance.shape, generator=torch.Generator().manual_seed(len(requests)))
+    return replace(requests, clicks=(luck < chance).float())
 
 
-def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="requests is -1; allowed: 0"):
-        HeadChoiceConfig(requests=-1)
-    with pytest.raises(ValueError, match="epochs is 0; allowed: 1 or more"):
-        HeadChoiceConfig(epochs=0)
+@pytest.mark.parametrize("below", [True, False])
+def test_what_the_last_row_has_seen_below_the_other_slots_is_found_and_nothing_else(
+    sizes, make_requests, below
+) -> None:
+    learn = clicked_where(make_requests(6000, seed=3), below=below)
+    check = clicked_where(make_requests(3000, seed=4), below=below)
+
+    def train(config: EvaluatorConfig):
+        return train_evaluator(learn, check, sizes=sizes, config=config, training=TRAINING, name="trial")
+
+    _, _, rows = train_by_data(train, learn, check, OPEN, varied=True)
+
+    assert (rows[0]["high"] < 0) == below
+    assert (next(row["head"] for row in rows if row["chosen"]) != "slot_clicks") == below
+
+
+def test_the_comparison_draws_the_same_features_again(make_evaluator, make_requests) -> None:
+    evaluator = make_evaluator(head="slot_clicks").float()
+    learn, check = make_requests(200), make_requests(100, seed=1)
+
+    assert seen_below(evaluator, learn, check) == seen_below(evaluator, learn, check)

@@ -1,5 +1,7 @@
 """What the validator does with tables, whichever they are: errors, pages, runs."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog
@@ -8,7 +10,7 @@ from kedro.runner import SequentialRunner
 from kedro.validation import DataValidationError
 from small_tables import items, users
 
-from degre_pipeline.validation import InvalidTableError, TableValidator
+from degre_pipeline.validation import InvalidTableError, PartValidator, TableValidator
 
 
 @pytest.fixture
@@ -31,6 +33,14 @@ def test_rows_are_named_whatever_the_index(check):
 def test_what_is_no_table_is_refused(check):
     with pytest.raises(TypeError, match="'users' is a list; allowed: a pandas DataFrame"):
         check("users", [1])
+
+
+def test_one_of_several_tables_is_checked_and_all_go_on(tmp_path):
+    several = SimpleNamespace(users=users(), items=None)
+    assert PartValidator("users", path=str(tmp_path)).validate(several) is several
+    several.users = pd.DataFrame({"user_id": ["u1", "u1"]})
+    with pytest.raises(InvalidTableError, match="The table 'users' breaks 1 of"):
+        PartValidator("users", path=str(tmp_path)).validate(several)
 
 
 def test_unknown_suite_is_refused():

@@ -2,6 +2,7 @@
 
 from degre_pipeline.datasets.checkpoint_files import CheckpointFolder
 from degre_pipeline.datasets.checkpoints_dataset import CheckpointsDataset
+from degre_pipeline.datasets.feature_tables_dataset import FeatureTablesDataset
 from degre_pipeline.datasets.model_dataset import ModelDataset, ModelsDataset
 from degre_pipeline.datasets.requests_dataset import RequestsDataset
 from degre_pipeline.datasets.rows_dataset import RowsDataset
@@ -16,6 +17,7 @@ __all__ = [
     "CheckpointFolder",
     "CheckpointsDataset",
     "FeatureSpaceDataset",
+    "FeatureTablesDataset",
     "JSONDataset",
     "LoadedShards",
     "ModelDataset",

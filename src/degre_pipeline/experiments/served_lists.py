@@ -51,7 +51,7 @@ def _ranked(model_name: str, version: int, tables: RequestLog) -> IntArray:
 
     with TemporaryDirectory() as folder:
         contender = load_contender(model_name, version, Path(folder))
-        ranked = contender.ranked(example_requests(tables.requests, dict(tables.tables()), contender.space))
+        ranked = contender.ranked(example_requests(tables.requests, tables.feature_tables(), contender.space))
     lengths = {len(indices) for indices in ranked}
     require(len(lengths) == 1, "lengths of the lists", sorted(lengths), f"one, from version {version}")
     return np.array(ranked, dtype=np.int64)

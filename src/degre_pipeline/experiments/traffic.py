@@ -1,6 +1,7 @@
 """The visits of the experiment: who comes, in which arm, and what ranking hands over."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -77,9 +78,9 @@ def _by_request(candidates: pd.DataFrame, request_ids: pd.Series, column: str, *
 
 def handed_over(visits: pd.DataFrame, traffic: RequestLog, space: FeatureSpace) -> Iterator[Request]:
     """Yields the request of every visit as the shop would send it, its candidates in the ranking order."""
-    tables = dict(traffic.tables())
+    tables = traffic.feature_tables()
     for start in range(0, len(visits), _REQUESTS_PER_PART):
         part = visits.iloc[start : start + _REQUESTS_PER_PART]
-        handed = tables["candidates"][tables["candidates"]["request_id"].isin(part["request_id"])]
+        handed = tables.candidates[tables.candidates["request_id"].isin(part["request_id"])]
         in_order = handed.assign(candidate_index=handed["ranking_rank"])
-        yield from example_requests(part, {**tables, "candidates": in_order}, space)
+        yield from example_requests(part, replace(tables, candidates=in_order), space)

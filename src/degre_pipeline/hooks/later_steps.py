@@ -34,7 +34,7 @@ def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> Non
     from degre_pipeline.reranker.models.stored_models import check_pessimism, start_from_evaluator, store
     from degre_pipeline.reranker.training.loop import seeded
 
-    evaluator, distilled = settings["evaluator_training"]["model"], settings["generator_distillation"]
+    evaluator, distilled = settings["evaluator_training"].model, settings["generator_distillation"]
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
     one, sizes = replace(evaluator, members=1), space.sizes()
     if one.head in LEFT_OPEN:
@@ -42,8 +42,8 @@ def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> Non
     list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)
-        generator = build_generator(sizes, list_length, distilled["model"])
-        if distilled["distillation"].warm_start:
+        generator = build_generator(sizes, list_length, distilled.model)
+        if distilled.distillation.warm_start:
             start_from_evaluator(generator, teacher)
 
 
@@ -61,10 +61,8 @@ def _check_example(catalog: DataCatalog, space: Any) -> None:
     from degre_pipeline.serving.model.signature import request_signature
     from degre_pipeline.sources.splits import first_and_last_day, learned_from
 
-    tables = {name: catalog.load(name) for name in ("requests", "users", "items")}
-    tables["candidates"] = catalog.load("scored_candidates")
-    lists = catalog.load("lists")
-    first_and_last_day(tables["requests"], learned_from(lists))
+    tables, lists = catalog.load("feature_tables"), catalog.load("lists")
+    first_and_last_day(tables.requests, learned_from(lists))
     examples = example_requests(lists_to_compare(lists, COMPARED), tables, space)
     schema = RequestSchema.of(space)
     for position, request in enumerate(examples):

@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
-from degre_pipeline.datasets import ShardsDataset
+from degre_pipeline.datasets import FeatureTablesDataset, ShardsDataset
 from degre_pipeline.hooks.catalog_files import dataset_file
 from degre_pipeline.hooks.every_pipeline import ALL
 
@@ -23,16 +23,21 @@ def check_inputs(
         pipelines: Every pipeline by name.
         run_params: Of the run, as Kedro hands them to hooks.
     """
-    wanted = sorted(name for name in pipeline.inputs() if not _is_parameter(name))
-    missing = [name for name in wanted if name in catalog and not catalog.exists(name)]
+    missing = _missing(pipeline, catalog)
     if not missing:
         return
     likewise = f", and likewise {', '.join(missing[1:])}" if missing[1:] else ""
     message = f"{_why(catalog, missing[0])}{likewise}"
-    makers = _makers(missing, pipelines)
+    makers = _makers(missing, pipelines, catalog)
     if not makers:
         raise DatasetError(f"{message}; no pipeline makes it")
     raise DatasetError(f"{message}; run {' and '.join(makers)} first: `{_command(makers, run_params)}`")
+
+
+def _missing(pipeline: Pipeline, catalog: DataCatalog) -> list[str]:
+    """Returns the data that a pipeline reads and that are not there, by name."""
+    wanted = sorted(name for name in pipeline.inputs() if not _is_parameter(name))
+    return [name for name in wanted if name in catalog and not catalog.exists(name)]
 
 
 def _why(catalog: DataCatalog, name: str) -> str:
@@ -40,6 +45,8 @@ def _why(catalog: DataCatalog, name: str) -> str:
     dataset = catalog[name]
     if isinstance(dataset, ShardsDataset):
         return f"{name}: {dataset.why_missing().rstrip('.')}"
+    if isinstance(dataset, FeatureTablesDataset):
+        return f"{name} ({dataset.why_missing()}) is not there"
     return f"{name} ({dataset_file(catalog, name)}) is not there"
 
 
@@ -47,11 +54,13 @@ def _is_parameter(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-def _makers(missing: list[str], pipelines: Mapping[str, Pipeline]) -> list[str]:
-    """Returns the pipelines that write them, each after those that it reads from."""
-    makers = [
-        name for name, pipeline in pipelines.items() if name != ALL and set(missing) & pipeline.all_outputs()
-    ]
+def _makers(missing: list[str], pipelines: Mapping[str, Pipeline], catalog: DataCatalog) -> list[str]:
+    """Returns the pipelines that write them and what these lack, each after those that it reads from."""
+    makers: set[str] = set()
+    lacking = set(missing)
+    while new := {name for name, one in pipelines.items() if lacking & one.all_outputs()} - makers - {ALL}:
+        makers |= new
+        lacking = {name for maker in new for name in _missing(pipelines[maker], catalog)}
     before = {
         maker: {name for name in makers if pipelines[name].all_outputs() & pipelines[maker].inputs()}
         for maker in sorted(makers)

@@ -10,8 +10,8 @@ def join_lists(
 ) -> pd.DataFrame:
     """Returns one row for each request that was shown a list, in the order of request ids.
 
-    Returns: request_id, user_id, split, role and the arrays candidate_item_ids, candidate_scores,
-        exposed_indices, clicks.
+    Returns: request_id, user_id, split, role and the arrays candidate_item_ids, candidate_scores (NaN where
+        the log has none), exposed_indices, clicks.
     Raises: ValueError: If a request lacks candidates or exposures, or shows an item that was no candidate.
     """
     heads = requests[["request_id", "user_id"]].merge(splits, on="request_id", validate="one_to_one")
@@ -33,6 +33,13 @@ def join_lists(
         ),
         clicks=_by_request("exposures", shown, ids, "click"),
     )
+
+
+def with_scores(lists: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
+    """Returns joined lists with the scores that their candidates have in a table."""
+    handed = candidates.sort_values(["request_id", "candidate_index"])
+    ids = lists["request_id"].to_numpy()
+    return lists.assign(candidate_scores=_by_request("candidates", handed, ids, "ranking_score"))
 
 
 def _by_request(table: str, rows: pd.DataFrame, ids: NDArray[np.int64], column: str) -> pd.Series:

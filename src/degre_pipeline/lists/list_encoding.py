@@ -1,6 +1,6 @@
 """Encodes lists and the features of their users, items and contexts as tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,26 +11,25 @@ from numpy.typing import NDArray
 from degre_pipeline.reranker.features import FeatureSpace, fit_feature_space
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import ROLES, SPLITS, Field
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.field_kinds import TABLE_OF_GROUP, check_declared_form
 
-Tables = Mapping[str, pd.DataFrame]
-"""requests, users, items and candidates (with scores) by name."""
 
-
-def check_fields(fields: Sequence[Field], tables: Tables) -> None:
+def check_fields(fields: Sequence[Field], tables: FeatureTables) -> None:
     """Raises ValueError for the first field whose column its table lacks, or holds in another form."""
     for field in fields:
         table = TABLE_OF_GROUP[field.group]
-        if field.name not in tables[table]:
+        columns = getattr(tables, table).columns
+        if field.name not in columns:
             raise ValueError(
                 f"field {field.name!r} of group {field.group!r} is no column of table {table}; "
-                f"columns: {', '.join(map(str, tables[table].columns))}"
+                f"columns: {', '.join(map(str, columns))}"
             )
     check_declared_form(tables, fields)
 
 
 def fit_on_training(
-    fields: Sequence[Field], lists: pd.DataFrame, tables: Tables, earlier: FeatureSpace | None = None
+    fields: Sequence[Field], lists: pd.DataFrame, tables: FeatureTables, earlier: FeatureSpace | None = None
 ) -> FeatureSpace:
     """Returns the feature space of what training requests show: their users, contexts and candidates.
 
@@ -40,17 +39,19 @@ def fit_on_training(
     training = lists.loc[lists["split"] == "train"]
     items = pd.unique(np.concatenate(training["candidate_item_ids"].to_list()))
     rows = {
-        "user": tables["users"].loc[tables["users"]["user_id"].isin(training["user_id"].unique())],
-        "item": tables["items"].loc[tables["items"]["item_id"].isin(items)],
-        "context": tables["requests"].loc[tables["requests"]["request_id"].isin(training["request_id"])],
-        "score": tables["candidates"].loc[tables["candidates"]["request_id"].isin(training["request_id"])],
+        "user": tables.users.loc[tables.users["user_id"].isin(training["user_id"].unique())],
+        "item": tables.items.loc[tables.items["item_id"].isin(items)],
+        "context": tables.requests.loc[tables.requests["request_id"].isin(training["request_id"])],
+        "score": tables.candidates.loc[tables.candidates["request_id"].isin(training["request_id"])],
     }
     return fit_feature_space(
         fields, {field.name: _values(field, rows[field.group]) for field in fields}, earlier
     )
 
 
-def encode_lists(lists: pd.DataFrame, tables: Tables, space: FeatureSpace, list_length: int) -> Requests:
+def encode_lists(
+    lists: pd.DataFrame, tables: FeatureTables, space: FeatureSpace, list_length: int
+) -> Requests:
     """Returns every list as tensors, in the order of the lists.
 
     Users and items without a row in their table get index 0 (unknown) in all their fields. Candidates are
@@ -94,13 +95,13 @@ def _padded(arrays: pd.Series, mask: NDArray[np.bool_], dtype: type) -> torch.Te
     return torch.from_numpy(filled)
 
 
-def _encode_static(lists: pd.DataFrame, tables: Tables, space: FeatureSpace) -> torch.Tensor:
-    user_rows = _row_of(tables["users"]["user_id"], lists["user_id"].to_numpy())
-    request_rows = _row_of(tables["requests"]["request_id"], lists["request_id"].to_numpy())
+def _encode_static(lists: pd.DataFrame, tables: FeatureTables, space: FeatureSpace) -> torch.Tensor:
+    user_rows = _row_of(tables.users["user_id"], lists["user_id"].to_numpy())
+    request_rows = _row_of(tables.requests["request_id"], lists["request_id"].to_numpy())
     parts = [
-        _looked_up(space, field, tables["users"], user_rows)
+        _looked_up(space, field, tables.users, user_rows)
         if field.group == "user"
-        else _looked_up(space, field, tables["requests"], request_rows)
+        else _looked_up(space, field, tables.requests, request_rows)
         for field in space.fields
         if not field.per_candidate
     ]
@@ -108,10 +109,10 @@ def _encode_static(lists: pd.DataFrame, tables: Tables, space: FeatureSpace) -> 
 
 
 def _encode_candidates(
-    lists: pd.DataFrame, tables: Tables, space: FeatureSpace, mask: NDArray[np.bool_]
+    lists: pd.DataFrame, tables: FeatureTables, space: FeatureSpace, mask: NDArray[np.bool_]
 ) -> torch.Tensor:
-    item_rows = _row_of(tables["items"]["item_id"], np.concatenate(lists["candidate_item_ids"].to_list()))
-    handed = tables["candidates"]
+    item_rows = _row_of(tables.items["item_id"], np.concatenate(lists["candidate_item_ids"].to_list()))
+    handed = tables.candidates
     handed = handed[handed["request_id"].isin(lists["request_id"])].sort_values(
         ["request_id", "candidate_index"]
     )
@@ -120,7 +121,7 @@ def _encode_candidates(
     everything = np.arange(len(handed))
     flat = np.concatenate(
         [
-            _looked_up(space, field, tables["items"], item_rows)
+            _looked_up(space, field, tables.items, item_rows)
             if field.group == "item"
             else _looked_up(space, field, handed, everything)
             for field in space.fields

@@ -1,13 +1,13 @@
 """The ranking score: from a point-wise model where the log has none, and how well it orders clicks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
-from degre_pipeline.lists.list_encoding import Tables, encode_lists, fit_on_training
+from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
@@ -17,6 +17,7 @@ from degre_pipeline.reranker.ranking_stage import (
     train_ranking_model,
 )
 from degre_pipeline.reranker.schema import Field
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.splits import uniform_hash
 
 SCORES = ("ranking_score", "ranking_rank")
@@ -25,53 +26,39 @@ WEAK_AUC = 0.55
 """A score below this orders clicks hardly better than chance, or worse."""
 
 
-@dataclass(frozen=True)
-class RankedCandidates:
-    """Candidates with a score and a rank, and the model that scores requests to come.
-
-    Attributes:
-        candidates: The table, with ranking_score and ranking_rank.
-        model: The point-wise model; empty where the log has a score.
-        feature_space: What the model reads; without fields where the log has a score.
-    """
-
-    candidates: pd.DataFrame
-    model: TrainedWeights
-    feature_space: FeatureSpace
-
-    @classmethod
-    def logged(cls, candidates: pd.DataFrame) -> "RankedCandidates":
-        """Returns candidates that came with a score."""
-        return cls(candidates, FROM_NOTHING, NO_FEATURES)
-
-
-def rank_candidates(
+def score_tables(
     joined: pd.DataFrame,
-    tables: Tables,
+    tables: FeatureTables,
     fields: Sequence[Field],
     list_length: int,
     config: RankingStageConfig,
-) -> RankedCandidates:
-    """Returns candidates scored out of fold by point-wise models, and one model for requests to come.
+) -> tuple[FeatureTables, TrainedWeights, FeatureSpace]:
+    """Returns the tables with a score and rank for every candidate, and a model with what it reads.
+
+    A logged score is kept, and the model is empty. Without one, point-wise models score the candidates out of
+    fold, and the model scores requests to come.
 
     Args:
         joined: One row for each request, as `join_lists` returns it.
-        tables: requests, users, items and candidates by name.
+        tables: Of the log.
         fields: The declared fields; the models read all but the score itself.
         list_length: Slots of a list, L.
         config: The models and their training.
-    Raises: ValueError: If no field but the score describes the candidates.
+    Raises: ValueError: If there is no score and no field but the score describes the candidates.
     """
+    if not tables.candidates["ranking_score"].isna().all():
+        return tables, FROM_NOTHING, NO_FEATURES
     space = fit_on_training(_fields_without_score(fields), joined, tables)
     encoded = encode_lists(joined, tables, space, list_length)
     users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
     folds = (uniform_hash(users, config.seed) * config.folds).astype(np.int64)
     scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), config)
     model = train_ranking_model(encoded, space.sizes(), config, space.identity)
-    ordered = tables["candidates"].sort_values(["request_id", "candidate_index"])
+    ordered = tables.candidates.sort_values(["request_id", "candidate_index"])
     scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
     rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
-    return RankedCandidates(scored.assign(ranking_rank=rank.astype("Int64")), model, space)
+    ranked = scored.assign(ranking_rank=rank.astype("Int64"))
+    return replace(tables, candidates=ranked), model, space
 
 
 def _fields_without_score(fields: Sequence[Field]) -> list[Field]:

@@ -20,9 +20,9 @@ from degre_pipeline.release.aliases import CHALLENGER, move, notice
 from degre_pipeline.release.filters import quoted
 from degre_pipeline.release.ledger import user
 from degre_pipeline.release.loaded_version import open_contender
+from degre_pipeline.release.trained_models import TrainedModels
 from degre_pipeline.release.turns import in_turn
-from degre_pipeline.release.warm_start import StartingPoint, keep_for_later
-from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.release.warm_start import MODELS, StartingPoint, keep_for_later
 from degre_pipeline.reranker.fingerprints import fingerprint
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.requests import Requests
@@ -31,6 +31,7 @@ from degre_pipeline.serving.model.packaging import TrainedRanking, log_reranker
 from degre_pipeline.serving.model.parity import check_parity, differing_shapes
 from degre_pipeline.serving.model.request_schema import Request
 from degre_pipeline.serving.model.signature import candidate_lists
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 RUN_TAGS = ("git_commit", "git_dirty", "data_sha256")
 """Tags of the run that are repeated on the version, when the run has them."""
@@ -55,23 +56,23 @@ def active_or_new_run() -> Iterator[Run]:
 
 
 def log_and_register(
-    generator: TrainedWeights,
+    models: TrainedModels,
     *,
-    space: FeatureSpace,
-    ranking: tuple[TrainedWeights, FeatureSpace],
     encoded: Requests,
     lists: pd.DataFrame,
-    tables: dict[str, pd.DataFrame],
+    tables: FeatureTables,
     name: str,
     tags: dict[str, str],
 ) -> dict[str, Any]:
     """Logs the served model, checks it against the generator and registers it."""
+    generator, space = models.generator, models.feature_space
     chosen = lists_to_compare(lists, COMPARED)
     examples = example_requests(chosen, tables, space)
     with active_or_new_run() as run:
         described = {"run_date": tags["run_date"], **provenance(run)}
-        own_score = TrainedRanking(*ranking) if ranking[1].fields else None
-        logged = log_reranker(generator, space, examples, name=name, metadata=described, ranking=own_score)
+        logged = log_reranker(
+            generator, space, examples, name=name, metadata=described, ranking=_own_score(models)
+        )
         ids = torch.tensor(chosen["request_id"].to_numpy())
         compared = encoded.with_ids(ids)
         # Loaded back as any user of MLflow would.
@@ -79,6 +80,12 @@ def log_and_register(
         check_parity(served, compared, generator)
         check_program(logged, examples, compared, generator)
         return register_once(logged, name=name, tags={**tags, **described})
+
+
+def _own_score(models: TrainedModels) -> TrainedRanking | None:
+    """Returns what scores candidates where the log has no ranking score."""
+    ranking = TrainedRanking(models.ranking_model, models.ranking_feature_space)
+    return ranking if ranking.space.fields else None
 
 
 def provenance(run: Run) -> dict[str, str]:
@@ -162,9 +169,10 @@ def check_program(
         )
 
 
-def keep_trained(run_id: str, feature_space: FeatureSpace, models: Mapping[str, TrainedWeights]) -> None:
-    """Keeps all that was trained for a version with its run."""
-    keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(feature_space, models))
+def keep_trained(run_id: str, models: TrainedModels) -> None:
+    """Keeps with a version's run what models of a later day can start from."""
+    by_name = {name: getattr(models, name) for name in MODELS}
+    keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(models.feature_space, by_name))
 
 
 def make_challenger(name: str, version: int, last_day: str) -> None:

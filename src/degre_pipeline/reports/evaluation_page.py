@@ -1,7 +1,6 @@
 """Renders the evaluation report."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from degre_pipeline.reports.example_cards import examples_of
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
     SUBJECT_LABELS,
-    Estimates,
     estimates_of,
     judges_of_lists,
     percentage,
@@ -27,41 +25,92 @@ from degre_pipeline.reports.verdicts import verdicts
 from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.run_facts import RunFacts
 
-
-@dataclass(frozen=True)
-class ReportData:
-    """What an evaluation left in the catalog, under the catalog's names."""
-
-    metrics: Sequence[Mapping[str, Any]]
-    list_judgements: pd.DataFrame
-    evaluator_calibration: pd.DataFrame
-    mining_evaluator_history: pd.DataFrame
-    external_evaluator_history: pd.DataFrame
-    generator_history: pd.DataFrame
-    example_lists: pd.DataFrame
-    ranking_score_quality: pd.DataFrame
-    judge_agreement: pd.DataFrame
-    diagnostics: pd.DataFrame
+Content = dict[str, object]
+"""What the page's template lays out, by the names that it uses."""
 
 
-def render_report(data: ReportData, config: EvaluationConfig, last_day: str, facts: RunFacts) -> str:
-    """Returns the page of an evaluation on a log up to a day."""
-    estimates = estimates_of(data.metrics)
+def list_content(
+    metrics: Sequence[Mapping[str, Any]],
+    judgements: pd.DataFrame,
+    agreement: pd.DataFrame,
+    example_lists: pd.DataFrame,
+) -> Content:
+    """Returns what the page says of lists: how many were valued, pictures of their values, examples."""
+    estimates, judge = estimates_of(metrics), value_judge(judgements["judge"])
+    gains = {subject: _gain(judgements, judge, subject) for subject in (names.GENERATOR, names.BEAM)}
+    pairs = agreement.groupby("judges", sort=False)[names.RANK_CORRELATION]
+    judges = [name for name in judges_of_lists(estimates) if name != names.MINING]
+    return {
+        "counts": _counts(judgements),
+        "hit_figure": list_plots.hit_rates(estimates),
+        "gain_figure": list_plots.gain_distribution(gains),
+        "gain_judge": JUDGE_LABELS[judge],
+        "gain_shares": {SUBJECT_LABELS[subject]: _shares(gain) for subject, gain in gains.items()},
+        "slot_figure": list_plots.value_by_slot({name: _slot_values(judgements, name) for name in judges}),
+        "agreement_figure": list_plots.judge_agreement({str(pair): values for pair, values in pairs}),
+        "examples": examples_of(example_lists),
+    }
+
+
+def model_content(
+    histories: Mapping[str, pd.DataFrame],
+    calibration: pd.DataFrame,
+    ranking_score_quality: pd.DataFrame,
+    diagnostics: pd.DataFrame,
+) -> Content:
+    """Returns what the page says of models: training, calibration, the ranking score, diagnostics.
+
+    Args:
+        histories: Of each model's training, by the model's name; the generator's among them.
+        calibration: Of the evaluators.
+        ranking_score_quality: By split.
+        diagnostics: Where the search goes wrong.
+    """
+    return {
+        "training_figure": model_plots.training_curves(histories),
+        "teacher_figure": model_plots.teacher_agreement(histories["generator"]),
+        "reliability_figure": model_plots.reliability(calibration),
+        "calibration_figure": model_plots.calibration_by_slot_and_level(calibration),
+        "ranking_score_table": tables.ranking_score_table(ranking_score_quality),
+        "optimism_table": tables.optimism_table(diagnostics),
+        **diagnostic_plots.all_figures(diagnostics),
+    }
+
+
+def render_report(
+    metrics: Sequence[Mapping[str, Any]],
+    content: Content,
+    config: EvaluationConfig,
+    last_day: str,
+    facts: RunFacts,
+) -> str:
+    """Returns the page of an evaluation on a log up to a day.
+
+    Args:
+        metrics: All figures.
+        content: What `list_content` and `model_content` return.
+        config: Of the evaluation.
+        last_day: ISO date.
+        facts: What was run.
+    """
+    estimates = estimates_of(metrics)
     return render(
         "evaluation_page.html.j2",
         facts,
         {
             "last_day": last_day,
             "config": config,
-            "counts": _counts(data.list_judgements),
             "knows_truth": names.TRUTH in judges_of_lists(estimates),
             "verdicts": verdicts(estimates),
-            "log_says": statements(figures_of(data.metrics)),
-            **_tables(estimates, data),
-            **_list_figures(estimates, data),
-            **_model_figures(data),
-            **diagnostic_plots.all_figures(data.diagnostics),
-            "examples": examples_of(data.example_lists),
+            "log_says": statements(figures_of(metrics)),
+            "headline_table": tables.headline_table(estimates),
+            "logged_click_table": tables.logged_click_table(estimates),
+            "hit_table": tables.hit_table(estimates),
+            "exact_table": tables.exact_table(estimates),
+            "distillation_table": tables.distillation_table(estimates),
+            "quality_table": tables.quality_table(estimates),
+            "agreement_table": tables.agreement_table(estimates),
+            **content,
         },
     )
 
@@ -72,56 +121,6 @@ def _counts(judgements: pd.DataFrame) -> dict[str, int]:
         "valued": judgements["request_id"].nunique(),
         "ranked": ranked["request_id"].nunique(),
         "slots": max(map(len, judgements["slot_values"]), default=0),
-    }
-
-
-def _tables(estimates: Estimates, data: ReportData) -> dict[str, tables.Table | None]:
-    return {
-        "headline_table": tables.headline_table(estimates),
-        "logged_click_table": tables.logged_click_table(estimates),
-        "hit_table": tables.hit_table(estimates),
-        "exact_table": tables.exact_table(estimates),
-        "distillation_table": tables.distillation_table(estimates),
-        "quality_table": tables.quality_table(estimates),
-        "optimism_table": tables.optimism_table(data.diagnostics),
-        "agreement_table": tables.agreement_table(estimates),
-        "ranking_score_table": tables.ranking_score_table(data.ranking_score_quality),
-    }
-
-
-def _list_figures(estimates: Estimates, data: ReportData) -> dict[str, object]:
-    judge = value_judge(data.list_judgements["judge"])
-    gains = {
-        subject: _gain(data.list_judgements, judge, subject) for subject in (names.GENERATOR, names.BEAM)
-    }
-    pairs = data.judge_agreement.groupby("judges", sort=False)[names.RANK_CORRELATION]
-    return {
-        "hit_figure": list_plots.hit_rates(estimates),
-        "gain_figure": list_plots.gain_distribution(gains),
-        "gain_judge": JUDGE_LABELS[judge],
-        "gain_shares": {SUBJECT_LABELS[subject]: _shares(gain) for subject, gain in gains.items()},
-        "slot_figure": list_plots.value_by_slot(
-            {
-                name: _slot_values(data.list_judgements, name)
-                for name in judges_of_lists(estimates)
-                if name != names.MINING
-            }
-        ),
-        "agreement_figure": list_plots.judge_agreement({str(pair): values for pair, values in pairs}),
-    }
-
-
-def _model_figures(data: ReportData) -> dict[str, str | None]:
-    histories = {
-        "mining evaluator": data.mining_evaluator_history,
-        "external evaluator": data.external_evaluator_history,
-        "generator": data.generator_history,
-    }
-    return {
-        "training_figure": model_plots.training_curves(histories),
-        "teacher_figure": model_plots.teacher_agreement(data.generator_history),
-        "reliability_figure": model_plots.reliability(data.evaluator_calibration),
-        "calibration_figure": model_plots.calibration_by_slot_and_level(data.evaluator_calibration),
     }
 
 

@@ -1,138 +1,82 @@
-"""Chooses the head of the evaluators by data: which one fits the clicks of whole held-out lists best."""
+"""Chooses the head of the evaluators by data: does what stands below a slot change its click?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.checked_settings import check_types, require
-from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.metrics import Estimate, bootstrap
-from degre_pipeline.reranker.models.evaluator import Evaluator
+from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.model_config import LEFT_OPEN, EvaluatorConfig, EvaluatorHead
-from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
-from degre_pipeline.reranker.schema import FieldSize
-from degre_pipeline.reranker.training.loop import choose_device
-from degre_pipeline.reranker.training.training_config import TrainingConfig
-from degre_pipeline.reranker.training.training_state import Checkpoints
+from degre_pipeline.reranker.training.training_state import History
 
 HeadRow = dict[str, Any]
+Train = Callable[[EvaluatorConfig], tuple[TrainedWeights, History]]
+"""Trains the evaluator that settings describe."""
 
-TRIED: tuple[EvaluatorHead, ...] = ("slot_clicks", "hindsight", "cumulative", "survival")
-"""Heads that learn what slots do; the first one is kept unless another one is certainly better."""
+FIRST: EvaluatorHead = "slot_clicks"
+"""The head that is trained where slots vary, and kept unless whole lists contradict it."""
 
-LEAST_CHANCE = 1e-6
-"""A number of clicks that a head holds impossible counts as this likely."""
+THAT_SEE_BELOW: tuple[EvaluatorHead, ...] = ("hindsight", "cumulative")
+"""Heads that know the whole list when they value its first slots."""
 
+MOST_LISTS = 60_000
+"""Lists from which it is learned what the sum over slots misses."""
 
-@dataclass(frozen=True)
-class HeadChoiceConfig:
-    """How the head is chosen where `head: by_data` leaves it open and the log shows every rank in every slot.
-
-    Attributes:
-        requests: Training requests that each head is tried on, drawn at random; 0: all.
-        epochs: Of each trial.
-        seed: Of the draw.
-    """
-
-    requests: int = 30_000
-    epochs: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        require(self.requests >= 0, "requests", self.requests, "0 (all) or more")
-        require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+HIDDEN, RIDGE = 256, 100.0
+"""Random features of a list, and what keeps their weights small; both matter little."""
 
 
-def choose_head(
-    learn: Requests,
-    check: Requests,
-    *,
-    varied: bool,
-    sizes: Sequence[FieldSize],
-    config: EvaluatorConfig,
-    training: TrainingConfig,
-    choice: HeadChoiceConfig,
-    encoding: str = "",
-    checkpoints: Checkpoints | None = None,
-) -> list[HeadRow]:
-    """Returns a row for each head that was considered, one of which is chosen.
+def train_by_data(
+    train: Train, learn: Requests, check: Requests, config: EvaluatorConfig, *, varied: bool
+) -> tuple[TrainedWeights, History, list[HeadRow]]:
+    """Trains an evaluator whose head the settings may leave open, and says why it has the head that it has.
 
-    A head is judged by the surprise of the *number* of clicks of whole lists: what every head predicts, and
-    what the value of a list is the mean of. A head that errs because it does not see what stands below a slot
-    has a low loss of its own and a high surprise. The first of `TRIED` stays unless the interval of another
-    one's surprise less its own lies below zero; of those the least surprised one is chosen.
+    `by_data` trains the click of each slot given what stands above it. If the last row of that evaluator,
+    which has seen the whole list, foretells the list's clicks better than the sum over its slots does, then
+    what stands below a slot matters. Only then the heads that see below are trained, too, and the one whose
+    values are closest to the clicks of held-out lists is taken.
 
     Args:
-        learn: Requests whose exposed lists are learned from.
-        check: Requests on whose exposed lists the heads are compared.
-        varied: Whether slots vary in the whole log, see `support.varies`; elsewhere nothing is tried.
-        sizes: Of the fitted fields.
-        config: Of the evaluators; where its head is no open one, no row is returned.
-        training: Of the evaluators, but for the epochs.
-        choice: How much each head is tried.
-        encoding: Identity of the feature space, stored with the trials.
-        checkpoints: Where interrupted and finished trials are found.
-    Returns: head, chosen, reason; of tried heads also surprise, in nats a list, and its difference to that of
-        the first one with a 95% interval, `difference`, `low`, `high`.
+        train: Trains the evaluator of given settings.
+        learn: Requests whose exposed lists it learns from.
+        check: Requests on whose exposed lists heads are compared.
+        config: Of the evaluator.
+        varied: Whether slots vary in the whole log, see `support.varies`; else items' appeal is learned.
+    Returns: The evaluator, its history, and rows of head, chosen, reason and, where heads were compared,
+        error, the mean squared error of the clicks of a list; none where the settings name a head. The row of
+        `slot_clicks` also has what its last rows would take from its error, `seen_below`, `low` and `high`.
     """
     if config.head not in LEFT_OPEN:
-        return []
+        return *train(config), []
     if not varied:
-        return [
-            _row("appeal", chosen=True, reason="slots follow the score: their effects cannot be told apart")
-        ]
+        reason = "slots follow the score, and their effects are not told apart"
+        return *train(replace(config, head="appeal")), [_row("appeal", reason)]
+    weights, history = train(replace(config, head=FIRST))
     if config.head == "by_support":
-        return [_row(TRIED[0], chosen=True, reason="slots vary; no other head was tried")]
-    some = _drawn(learn, choice)
-    single = replace(config, members=1)
-    tried = replace(training, epochs=choice.epochs)
-    surprises: dict[str, Tensor] = {}
-    for head in TRIED:
-        weights, _ = train_evaluator(
-            some,
-            check,
-            sizes=sizes,
-            config=replace(single, head=head),
-            training=tried,
-            name=f"trial_{head}",
-            encoding=encoding,
-            checkpoints=checkpoints,
-        )
-        evaluator = restore_evaluator(weights).to(choose_device(training.device))
-        surprises[head] = surprise(evaluator, check, training.batch_size)
-    return compare_heads(surprises)
-
-
-def compare_heads(surprises: Mapping[str, Tensor]) -> list[HeadRow]:
-    """Returns the rows of `choose_head`.
-
-    Args:
-        surprises: Of each head at the same lists, [b] each; the head that stays in doubt comes first.
-    """
-    first, *others = surprises
-    gains = {head: bootstrap((surprises[head] - surprises[first]).numpy()) for head in others}
-    better = [head for head in others if gains[head].high < 0]
-    best = min(better, key=lambda head: gains[head].value, default=first)
-    reasons = {
-        True: "the least surprise by whole lists" if better else "no other head is certainly less surprised",
-        False: "",
-    }
-    nothing = Estimate(0.0, 0.0, 0.0)
-    return [
-        _row(
-            head,
-            chosen=head == best,
-            reason=reasons[head == best],
-            surprise=float(found.mean()),
-            difference=gains.get(head, nothing),
-        )
-        for head, found in surprises.items()
+        return weights, history, [_row(FIRST, "slots vary; no other head was tried")]
+    evaluator = restore_evaluator(weights).members[0]
+    assert isinstance(evaluator, LookaheadEvaluator)
+    below = seen_below(evaluator, learn, check)
+    error = float(squared_errors(weights, check).mean())
+    if below.high >= 0:
+        reason = "whole lists say nothing certain that the sum over slots does not"
+        return weights, history, [_row(FIRST, reason, error=error, below=below)]
+    tried = {FIRST: (weights, history, error)}
+    for head in THAT_SEE_BELOW:
+        other, steps = train(replace(config, head=head))
+        tried[head] = other, steps, float(squared_errors(other, check).mean())
+    best = min(tried, key=lambda head: tried[head][2])
+    reason = "what stands below a slot changes its click; least error of whole lists"
+    rows = [
+        _row(head, reason if head == best else "", error=found[2], below=below if head == FIRST else None)
+        for head, found in tried.items()
     ]
+    return tried[best][0], tried[best][1], [{**row, "chosen": row["head"] == best} for row in rows]
 
 
 def with_head(config: EvaluatorConfig, rows: Sequence[HeadRow]) -> EvaluatorConfig:
@@ -141,49 +85,77 @@ def with_head(config: EvaluatorConfig, rows: Sequence[HeadRow]) -> EvaluatorConf
 
 
 @torch.no_grad()
-def surprise(evaluator: Evaluator, requests: Requests, batch_size: int) -> Tensor:
-    """Returns -log of the chance that an evaluator gives to the number of clicks of each exposed list, [b].
+def seen_below(evaluator: LookaheadEvaluator, learn: Requests, check: Requests) -> Estimate:
+    """Returns what an evaluator's last rows take from the squared error of its values of held-out lists.
+
+    A ridge regression on random features of the last row and of the mean row learns, from lists that the
+    evaluator learned from, the clicks of a list beyond the value that the evaluator gives it.
 
     Args:
-        evaluator: In eval mode, on its device.
-        requests: b requests.
-        batch_size: Lists encoded together.
+        evaluator: Of the click of each slot, in eval mode, on the CPU.
+        learn: Requests that it learned from.
+        check: Requests that it did not learn from.
+    Returns: The mean change of the squared error over the lists of `check`, in squared clicks, with its 95%
+        interval; below zero where whole lists say more than the sum over their slots.
+    Source: random features, Rahimi and Recht, NIPS 2007. The test is ours.
     """
-    device = next(evaluator.parameters()).device
-    found = []
-    for batch in requests.to(device).batches(batch_size):
+    known, missed = _features(evaluator, learn.select(slice(0, MOST_LISTS)))
+    mean, spread = known.mean(0), known.std(0) + 1e-6
+    known = _with_one((known - mean) / spread)
+    square = known.T @ known + RIDGE * torch.eye(known.shape[1], dtype=known.dtype)
+    weights = torch.linalg.solve(square, known.T @ missed)
+    held_out, left = _features(evaluator, check)
+    corrected = left - _with_one((held_out - mean) / spread) @ weights
+    return bootstrap((corrected.square() - left.square()).numpy())
+
+
+@torch.no_grad()
+def squared_errors(trained: TrainedWeights, requests: Requests) -> Tensor:
+    """Returns the squared error of a stored evaluator's values of exposed lists, in squared clicks, [b]."""
+    evaluator, found = restore_evaluator(trained), []
+    for batch in requests.batches(1024):
         levels = evaluator.levels(batch.static, gather_candidates(batch.candidates, batch.exposed))
-        last = (batch.exposed_mask.sum(1) - 1).clamp(min=0)
-        reached = levels[torch.arange(len(batch), device=device), last].cummin(-1).values
-        beyond = torch.arange(reached.shape[1], device=device) > last[:, None]
-        at_least = torch.nn.functional.pad(reached.masked_fill(beyond, 0.0), (1, 0), value=1.0)
-        exactly = at_least - torch.nn.functional.pad(at_least[:, 1:], (0, 1))
-        clicks = (batch.clicks * batch.exposed_mask).sum(1, keepdim=True).long()
-        found.append(-exactly.gather(1, clicks)[:, 0].clamp(min=LEAST_CHANCE).log())
-    return torch.cat(found).double().cpu()
+        found.append(_clicks(batch) - levels.sum(-1).double().gather(1, _last(batch)[:, None])[:, 0])
+    return torch.cat(found).square()
 
 
-def _drawn(requests: Requests, choice: HeadChoiceConfig) -> Requests:
-    order = torch.randperm(len(requests), generator=torch.Generator().manual_seed(choice.seed))
-    return requests.select(order[: choice.requests or len(requests)].sort().values)
+def _features(evaluator: LookaheadEvaluator, requests: Requests) -> tuple[Tensor, Tensor]:
+    """Returns features of exposed lists, [b, f], and their clicks beyond the evaluator's value, [b]."""
+    known, missed = [], []
+    for batch in requests.batches(1024):
+        vectors = evaluator.project(batch.static, gather_candidates(batch.candidates, batch.exposed))
+        rows = evaluator.norm(evaluator.encoded(vectors, None)[0]) * batch.exposed_mask[..., None]
+        last = _last(batch)
+        mean = rows.sum(1) / (last[:, None] + 1)
+        known.append(torch.cat([rows[torch.arange(len(batch)), last], mean], -1).double())
+        missed.append(_clicks(batch) - evaluator.values_of(vectors).double().gather(1, last[:, None])[:, 0])
+    seen = torch.cat(known)
+    draw = torch.Generator().manual_seed(0)
+    mixed = torch.randn(seen.shape[1], HIDDEN, generator=draw, dtype=seen.dtype) / seen.shape[1] ** 0.5
+    return torch.cat([seen, (seen @ mixed).relu()], -1), torch.cat(missed)
 
 
-def _row(
-    head: str,
-    *,
-    chosen: bool,
-    reason: str,
-    surprise: float | None = None,
-    difference: Estimate | None = None,
-) -> HeadRow:
-    low, high = (None, None) if difference is None else (difference.low, difference.high)
-    value = None if difference is None else difference.value
+def _with_one(features: Tensor) -> Tensor:
+    return torch.cat([features, torch.ones_like(features[:, :1])], -1)
+
+
+def _clicks(requests: Requests) -> Tensor:
+    return (requests.clicks * requests.exposed_mask).sum(1).double()
+
+
+def _last(requests: Requests) -> Tensor:
+    """Returns the last filled slot of each exposed list, from 0, [b]."""
+    return (requests.exposed_mask.sum(1) - 1).clamp(min=0)
+
+
+def _row(head: str, reason: str, *, error: float | None = None, below: Estimate | None = None) -> HeadRow:
+    value, low, high = (None, None, None) if below is None else (below.value, below.low, below.high)
     return {
         "head": head,
-        "chosen": chosen,
+        "chosen": True,
         "reason": reason,
-        "surprise": surprise,
-        "difference": value,
+        "error": error,
+        "seen_below": value,
         "low": low,
         "high": high,
     }

@@ -15,6 +15,7 @@ from degre_pipeline.reranker.tokens import token
 from degre_pipeline.sources.column_families import LIST, family_of, read_as
 from degre_pipeline.sources.column_types import Mask, example
 from degre_pipeline.sources.exact_numbers import as_floats, is_no_number
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.plain_columns import as_series, is_text, plain_column
 from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, RequestLog
 
@@ -59,14 +60,14 @@ def in_declared_form(log: RequestLog, fields: Iterable[Field]) -> RequestLog:
     return RequestLog(**kept)
 
 
-def check_declared_form(tables: Mapping[str, pd.DataFrame], fields: Iterable[Field]) -> None:
+def check_declared_form(tables: FeatureTables, fields: Iterable[Field]) -> None:
     """Checks that every declared column has the form of its kind already.
 
     Raises: ValueError: If one has not, naming column and value.
     """
     for name, kinds in kinds_of(fields).items():
         for column, kind in kinds.items():
-            values = tables[name][column]
+            values = getattr(tables, name)[column]
             if _checked_form(name, values, kind) is not values:
                 raise ValueError(
                     f"Column '{name}.{column}' has type {values.dtype} "

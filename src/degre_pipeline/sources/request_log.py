@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from degre_pipeline.sources.column_types import check_at_least, check_key, check_same_type, coerce, settle
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 REQUEST_COLUMNS = ("request_id", "user_id", "requested_at")
 CANDIDATE_COLUMNS = ("request_id", "candidate_index", "item_id", "ranking_score", "ranking_rank")
@@ -82,6 +83,10 @@ class RequestLog:
         """Yields the name and the frame of each table."""
         for field in fields(self):
             yield field.name, getattr(self, field.name)
+
+    def feature_tables(self) -> FeatureTables:
+        """Returns the tables that are known before anything is shown."""
+        return FeatureTables(self.requests, self.candidates, self.users, self.items)
 
 
 def conform(log: RequestLog) -> RequestLog:

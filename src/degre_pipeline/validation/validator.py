@@ -100,6 +100,15 @@ class TableValidator:
             )
 
 
+class PartValidator(TableValidator):
+    """Checks one of several tables that are written together, such as the candidates of `FeatureTables`."""
+
+    def validate(self, data: Any) -> Any:
+        """Return all tables as they came. Raises: as `TableValidator`."""
+        super().validate(getattr(data, self._table))
+        return data
+
+
 class RequestLogValidator:
     """Checks all tables of a request log before the first of them is written.
 

@@ -10,7 +10,9 @@ from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsCon
 from degre_pipeline.judging.evaluation_config import EvaluationConfig
 from degre_pipeline.pipelines.evaluation.nodes import (
     diagnose,
-    diagnose_models,
+    diagnose_distillation,
+    diagnose_epochs,
+    diagnose_search,
     judge_lists,
     rerank_test_requests,
 )
@@ -23,6 +25,7 @@ from degre_pipeline.reranker.models.stored_models import restore_evaluator
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
+from degre_pipeline.reranker.training.step_configs import EvaluatorTrainingConfig
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from small_shop import Shop
 
@@ -42,19 +45,22 @@ def trained(shop: Shop) -> Everything:
     varied = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
     data = shop.encoded, shop.feature_space, varied
     watch = EpochMiningConfig(requests=6, beam_size=2)
-    mining, _, mined = train_mining_evaluator(*data, MODEL, TRAINING, epoch_mining=watch)
-    external, _ = train_external_evaluator(*data, MODEL, TRAINING, 7)
+    config = EvaluatorTrainingConfig(MODEL, TRAINING, external_seed=7, epoch_mining=watch)
+    mining, _, mined = train_mining_evaluator(*data, config)
+    external, _ = train_external_evaluator(*data, config)
     lists = rerank_test_requests(shop.encoded, shop.generator, mining, SEARCH, CONFIG)
     return shop.encoded, lists, shop.generator, mining, external, mined
 
 
 def diagnosed(shop: Shop, trained: Everything, truth: dict[str, Tensor]) -> pd.DataFrame:
     tensors, lists, generator, mining, external, mined = trained
-    models = (tensors, lists, generator, mining, external, truth, mined)
     judgements, _ = judge_lists(tensors, lists, mining, external, truth, CONFIG)
-    return diagnose(
-        shop.lists, lists, judgements, diagnose_models(*models, SEARCH, DIAGNOSTICS, CONFIG), CONFIG
+    parts = (
+        diagnose_search(tensors, lists, mining, external, truth, SEARCH, DIAGNOSTICS, CONFIG),
+        diagnose_epochs(tensors, mined, mining, external, truth, CONFIG),
+        diagnose_distillation(tensors, lists, generator, mining, SEARCH, DIAGNOSTICS, CONFIG),
     )
+    return diagnose(shop.lists, lists, judgements, *parts, CONFIG)
 
 
 def test_every_diagnostic_has_its_rows(shop: Shop, trained: Everything, shop_truth) -> None:

@@ -1,5 +1,7 @@
 """A small shop whose untrained generators are registered, and the gate's nodes on them."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,22 +12,17 @@ from torch import Tensor
 from degre_pipeline.pipelines.gate.nodes import (
     decide_promotion,
     freeze_slice,
+    gather_facts,
     judge_versions,
+    rank_slice,
     record_decision,
     write_gate_report,
 )
-from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.release.gate.gate_config import GateConfig
-from degre_pipeline.reranker.features import NO_FEATURES
-from degre_pipeline.reranker.models.stored_models import (
-    FROM_NOTHING,
-    TrainedWeights,
-    restore_generator,
-)
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_generator
 from small_run import RUN
-from small_shop import Shop
+from small_shop import Shop, register_shop
 
-NAME = "reranker"
 FIGURES = [
     {"subject": model, "judge": "clicks", "metric": "pcoc", "value": 1.0, "low": None, "high": None}
     for model in ("external_evaluator", "mining_evaluator")
@@ -55,24 +52,17 @@ class Gate:
     settings: GateConfig
 
     def register(self, shop: Shop, run_date: str = "2026-01-31") -> dict[str, Any]:
-        return register_model(
-            **vars(shop),
-            ranking_model=FROM_NOTHING,
-            ranking_feature_space=NO_FEATURES,
+        evaluator = self.external_evaluator
+        return register_shop(
+            shop,
             metrics=FIGURES,
-            mining_evaluator=self.external_evaluator,
-            external_evaluator=self.external_evaluator,
-            external_share=0.3,
-            split_seed=0,
+            mining_evaluator=evaluator,
+            external_evaluator=evaluator,
             run_date=run_date,
-            model_name=NAME,
-            source="simulated_shop",
-            data="simulated",
         )
 
     def slice_of(self, shop: Shop) -> dict[str, Any]:
-        tables = (shop.requests, shop.users, shop.items, shop.scored_candidates)
-        return freeze_slice(shop.lists, *tables, self.settings)
+        return freeze_slice(shop.lists, shop.feature_tables, self.settings)
 
     def evaluated_lists(self, shop: Shop) -> dict[str, Tensor]:
         """Returns the generator's lists of some test requests, as the evaluation stores them."""
@@ -91,8 +81,11 @@ class Gate:
             "click_truth": self.click_truth,
             "evaluated_lists": self.evaluated_lists(shop),
             "config": self.settings,
+            **changed,
         }
-        return judge_versions(**{**given, **changed})
+        given["gate_lists"], given["version_facts"] = called(rank_slice, given)
+        given["gate_judgements"] = called(judge_versions, given)
+        return given["gate_judgements"], called(gather_facts, given)
 
     def decide(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         judgements, facts = self.judge(shop, registered, **changed)
@@ -114,6 +107,11 @@ class Gate:
     def record(self, decision: dict[str, Any], registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         report = write_gate_report(decision, {"last_day": "2026-01-31"}, RUN)
         return record_decision(decision, report, registered, replace(self.settings, **changed), RUN)
+
+
+def called(node: Callable[..., Any], given: dict[str, Any]) -> Any:
+    """Returns what a node makes of those of the given inputs that it takes."""
+    return node(**{name: given[name] for name in inspect.signature(node).parameters})
 
 
 @pytest.fixture

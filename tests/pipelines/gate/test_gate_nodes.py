@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from degre_pipeline.lists.list_config import ListConfig
 from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.pipelines.gate.pipeline import create_pipeline
-from degre_pipeline.pipelines.list_building.nodes import ListConfig, encode_requests, fit_features
+from degre_pipeline.pipelines.list_building.nodes import encode_requests, fit_features
 from degre_pipeline.release import ledger, registration
 from degre_pipeline.release.aliases import positions
 from degre_pipeline.release.promotion import promote, roll_back
@@ -33,9 +34,8 @@ def other_generator(shop, seed=1, **changed):
 
 def with_fields(shop, fields):
     """The shop as another configuration encodes it, with a generator for that."""
-    tables = (shop.requests, shop.scored_candidates, shop.users, shop.items)
-    space = fit_features(shop.lists, *tables, fields)
-    tensors = encode_requests(shop.lists, *tables, space, ListConfig(list_length=4))
+    space = fit_features(shop.lists, shop.feature_tables, fields)
+    tensors = encode_requests(shop.lists, shop.feature_tables, space, ListConfig(list_length=4))
     return replace(shop, feature_space=space, encoded=tensors, generator=small_generator(space, seed=5))
 
 
@@ -164,7 +164,8 @@ def test_a_champion_that_needs_what_the_tables_lack_leaves_it_to_a_person(gate, 
         {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
     ]
     served_by(gate.register(with_fields(shop, fields)))
-    poorer = replace(shop, items=shop.items.drop(columns="price_level"))
+    items = shop.feature_tables.items.drop(columns="price_level")
+    poorer = replace(shop, feature_tables=replace(shop.feature_tables, items=items))
     decision = gate.decide(poorer, gate.register(shop))
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("hold", "comparable")
     assert "price_level" in decision["decided_by"]["reason"]

@@ -7,7 +7,7 @@ import torch
 
 from degre_pipeline.datasets import ShardsDataset
 from degre_pipeline.datasets.shards import LoadedShards
-from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator, load_mined
+from degre_pipeline.pipelines.generator_distillation.nodes import distill_generator, gather_mined, load_mined
 from degre_pipeline.pipelines.mining.nodes import mine_lookahead_sequences
 from degre_pipeline.reranker.distillation import agreement_with_teacher
 from degre_pipeline.reranker.features import FeatureSpace
@@ -24,6 +24,7 @@ from degre_pipeline.reranker.replay import places_among_shown
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.step_configs import GeneratorDistillationConfig
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE: dict[str, Any] = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32}
@@ -31,6 +32,7 @@ MODEL = GeneratorConfig(**SHAPE, dropout=0.0)
 TRAINING = TrainingConfig(epochs=3, batch_size=32, learning_rate=1e-2, device="cpu")
 VARIED = [{"subject": "log", "judge": "log", "metric": "slot_coverage", "value": 1.0}]
 UNVARIED = [VARIED[0] | {"value": 0.1}]
+SEARCH = MiningConfig()
 NO_TABLE = pd.DataFrame()  # of lists; only read where slots do not vary
 
 Data = tuple[Requests, FeatureSpace]
@@ -59,9 +61,23 @@ def distilled(
 ) -> tuple[TrainedWeights, Any]:
     training = replace(TRAINING, epochs=epochs, patience=epochs)
     config = DistillationConfig(**settings)
-    return distill_generator(
-        *data, VARIED, NO_TABLE, sequences, evaluator, MODEL, training, config, MiningConfig()
-    )
+    return from_sequences(data, sequences, evaluator, GeneratorDistillationConfig(MODEL, training, config))
+
+
+def from_sequences(
+    data: Data,
+    sequences: LoadedShards,
+    evaluator: TrainedWeights,
+    config: GeneratorDistillationConfig,
+    *,
+    log_support: list[dict[str, Any]] = VARIED,
+    lists: pd.DataFrame = NO_TABLE,
+    search: MiningConfig = SEARCH,
+) -> tuple[TrainedWeights, Any]:
+    """Returns what the two nodes, one after the other, make of mined sequences."""
+    tensors, space = data
+    mined = gather_mined(tensors, sequences, evaluator, lists, log_support, config, search)
+    return distill_generator(mined, space, evaluator, config, search)
 
 
 def test_the_generator_learns_what_was_mined(
@@ -120,9 +136,8 @@ def test_a_warm_start_begins_with_the_evaluators_embeddings(
     names = ("features.static.table.weight", "features.candidate.table.weight")
     for warm_start in (True, False):
         config = DistillationConfig(warm_start=warm_start)
-        trained, _ = distill_generator(
-            *shop_data, VARIED, NO_TABLE, sequences, evaluator, MODEL, training, config, MiningConfig()
-        )
+        distillation = GeneratorDistillationConfig(MODEL, training, config)
+        trained, _ = from_sequences(shop_data, sequences, evaluator, distillation)
         equal = [torch.allclose(trained.weights[name], evaluator.weights[name], atol=1e-6) for name in names]
 
         assert equal == [warm_start] * 2
@@ -164,9 +179,10 @@ def test_where_slots_do_not_vary_clicks_that_nobody_learned_from_decide(
     wanted = places == (1 if put_first else 4)
     data = replace(requests, clicks=(wanted & requests.exposed_mask).float()), space
     lists = pd.DataFrame({"request_id": requests.request_id.numpy(), "user_id": range(len(requests))})
-    settings = MODEL, replace(TRAINING, epochs=1), DistillationConfig(), MiningConfig(device="cpu")
+    config = GeneratorDistillationConfig(MODEL, replace(TRAINING, epochs=1), DistillationConfig())
+    unvaried = {"log_support": UNVARIED, "lists": lists, "search": MiningConfig(device="cpu")}
     if put_first:
-        distill_generator(*data, UNVARIED, lists, sequences, evaluator, *settings)
+        from_sequences(data, sequences, evaluator, config, **unvaried)
     else:
         with pytest.raises(ValueError, match=r"did not learn from, gain -.*no generator is trained"):
-            distill_generator(*data, UNVARIED, lists, sequences, evaluator, *settings)
+            from_sequences(data, sequences, evaluator, config, **unvaried)

@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 import torch
 
-from degre_pipeline.lists.joined_lists import join_lists
+from degre_pipeline.lists.list_config import ListConfig
 from degre_pipeline.pipelines.list_building.nodes import (
-    ListConfig,
     build_lists,
     encode_requests,
     fit_features,
+    join_tables,
+    measure_scores,
     score_candidates,
 )
 from degre_pipeline.reranker.features import NO_FEATURES
@@ -19,6 +20,7 @@ from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.request_log import RequestLog
 
 FIELDS: list[dict[str, Any]] = [
@@ -42,14 +44,16 @@ class Tables:
     splits: pd.DataFrame
 
     def lists(self) -> pd.DataFrame:
-        return build_lists(self.requests, self.candidates, self.exposures, self.splits)
+        return join_tables(self.requests, self.candidates, self.exposures, self.splits)
+
+    def features(self) -> FeatureTables:
+        return FeatureTables(self.requests, self.candidates, self.users, self.items)
 
     def space(self, fields: list[dict[str, Any]] = FIELDS) -> dict[str, Any]:
-        return fit_features(self.lists(), self.requests, self.candidates, self.users, self.items, fields)
+        return fit_features(self.lists(), self.features(), fields)
 
     def tensors(self, config: ListConfig = ListConfig(list_length=3)) -> Requests:  # noqa: B008
-        tables = (self.lists(), self.requests, self.candidates, self.users, self.items, self.space())
-        return encode_requests(*tables, config)
+        return encode_requests(self.lists(), self.features(), self.space(), config)
 
 
 @pytest.fixture
@@ -128,7 +132,7 @@ class TestLists:
         }
 
         with pytest.raises(ValueError, match=f"request 20 of table {table} has no row in table requests"):
-            join_lists(requests, known["candidates"], known["exposures"], tables.splits)
+            join_tables(requests, known["candidates"], known["exposures"], tables.splits)
 
     def test_an_item_that_was_no_candidate_is_named(self, tables: Tables) -> None:
         exposures = tables.exposures.assign(
@@ -139,6 +143,19 @@ class TestLists:
             ValueError, match=r"1 exposures show .* no candidate, the first: request 20, slot 2"
         ):
             replace(tables, exposures=exposures).lists()
+
+    def test_have_the_scores_of_the_tables(self, tables: Tables) -> None:
+        scored = tables.candidates.assign(ranking_score=tables.candidates["candidate_index"] + 0.5)
+        unscored = replace(tables, candidates=tables.candidates.assign(ranking_score=np.nan))
+        lists = build_lists(unscored.lists(), replace(tables, candidates=scored).features())
+
+        assert [list(scores) for scores in lists["candidate_scores"]] == [
+            [0.5, 1.5, 2.5, 3.5],
+            [0.5, 1.5],
+            [0.5, 1.5],
+        ]
+        others = tables.lists().drop(columns="candidate_scores")
+        pd.testing.assert_frame_equal(lists.drop(columns="candidate_scores"), others)
 
 
 class TestFeatures:
@@ -197,8 +214,8 @@ class TestTensors:
             users=tables.users[tables.users["user_id"] != "bob"],
             items=tables.items[tables.items["item_id"] != "c"],
         )
-        lists = (fewer.lists(), fewer.requests, fewer.candidates, fewer.users, fewer.items, tables.space())
-        tensors = encode_requests(*lists, ListConfig(list_length=3))
+        config = ListConfig(list_length=3)
+        tensors = encode_requests(fewer.lists(), fewer.features(), tables.space(), config)
 
         assert tensors.static.tolist() == [[1, 1], [0, 2], [0, 2]]
         assert tensors.candidates[0, 0].tolist() == [0, 0, 0, 1]
@@ -255,17 +272,19 @@ class TestScores:
     def scored(
         self, log: RequestLog, splits: pd.DataFrame, fields: list[dict[str, Any]] | None = None
     ) -> tuple[Any, ...]:
-        return score_candidates(
+        """Returns the scored candidates, how well they order clicks, and the model with its features."""
+        joined = join_tables(log.requests, log.candidates, log.exposures, splits)
+        tables, *model = score_candidates(
+            joined,
             log.requests,
             log.candidates,
-            log.exposures,
             log.users,
             log.items,
-            splits,
             fields or self.fields,
             self.config,
             self.stage,
         )
+        return tables.candidates, measure_scores(tables, log.exposures, splits), *model
 
     def test_that_were_logged_are_kept(self, tables: Tables) -> None:
         log = RequestLog(tables.requests, tables.candidates, tables.exposures, tables.users, tables.items)
@@ -320,18 +339,18 @@ class TestScores:
     @pytest.mark.parametrize(("noise", "warned"), [(0.0, False), (1e9, True)])
     def test_that_hardly_order_the_clicks_are_warned_of(
         self,
-        shop_log: RequestLog,
+        unscored: RequestLog,
         splits: pd.DataFrame,
         caplog: pytest.LogCaptureFixture,
         noise: float,
         warned: bool,
     ) -> None:
         keys = ["request_id", "candidate_index"]
-        clicks = shop_log.exposures.astype({"candidate_index": int}).set_index(keys)["click"]
-        candidates = shop_log.candidates
+        clicks = unscored.exposures.astype({"candidate_index": int}).set_index(keys)["click"]
+        candidates = unscored.candidates
         score = pd.MultiIndex.from_frame(candidates[keys]).map(clicks.to_dict()).fillna(0).to_numpy(float)
         score = score + noise * np.random.default_rng(0).normal(size=len(score))
-        log = replace(shop_log, candidates=candidates.assign(ranking_score=score))
+        log = replace(unscored, candidates=candidates.assign(ranking_score=score))
         _, quality, *_ = self.scored(log, splits)
 
         assert (quality["warning"] != "").all() == warned

@@ -32,16 +32,10 @@ def live(run_date: str, config: LivingShopConfig = CONFIG) -> dict[str, dict[str
 def champions(registry: mlflow.MlflowClient, shop: Shop) -> mlflow.MlflowClient:
     """Versions 1 and 2, of 2 and 3 February, each the champion after the other."""
     space = shop.feature_space
-    tables = {
-        "requests": shop.requests,
-        "users": shop.users,
-        "items": shop.items,
-        "candidates": shop.scored_candidates,
-    }
     for version, day in ((1, "2026-02-02"), (2, "2026-02-03")):
         generator = small_generator(shop.feature_space, seed=version)
         with mlflow.start_run():
-            examples = example_requests(shop.lists.head(3), tables, space)
+            examples = example_requests(shop.lists.head(3), shop.feature_tables, space)
             logged = log_reranker(generator, space, examples, name="reranker", metadata={})
             tags = {"run_date": day, "gate_outcome": "promote"}
             mlflow.register_model(logged.model_uri, "reranker", tags=tags)

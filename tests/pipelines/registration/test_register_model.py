@@ -4,7 +4,6 @@ import mlflow
 import pytest
 import torch
 
-from degre_pipeline.pipelines.registration.nodes import register_model
 from degre_pipeline.pipelines.registration.pipeline import create_pipeline
 from degre_pipeline.release import ledger, registration
 from degre_pipeline.release.registration import metric_tags
@@ -17,7 +16,7 @@ from degre_pipeline.reranker.models.stored_models import (
     store_ranking_model,
 )
 from degre_pipeline.serving.model.example_requests import lists_to_compare
-from small_shop import small_generator
+from small_shop import register_shop, small_generator
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")
 METRICS = [
@@ -35,19 +34,13 @@ MINING, EXTERNAL = (
 
 
 def register(shop, run_date="2026-01-31", ranking=(FROM_NOTHING, NO_FEATURES), **changed):
-    return register_model(
-        **vars(replace(shop, **changed)),
-        ranking_model=ranking[0],
-        ranking_feature_space=ranking[1],
+    return register_shop(
+        replace(shop, **changed),
         metrics=METRICS,
         mining_evaluator=MINING,
         external_evaluator=EXTERNAL,
-        external_share=0.3,
-        split_seed=0,
         run_date=run_date,
-        model_name="reranker",
-        source="simulated_shop",
-        data="simulated",
+        ranking=ranking,
     )
 
 

@@ -9,6 +9,7 @@ from degre_pipeline.judging.study.study_config import StudyConfig
 from degre_pipeline.judging.study.study_judges import TRAINED
 from degre_pipeline.pipelines.truth_study.nodes import (
     judge_study,
+    read_recipe,
     run_arms,
     summarise_study,
     train_study_judges,
@@ -17,6 +18,10 @@ from degre_pipeline.pipelines.truth_study.nodes import (
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.training.objectives import DistillationConfig
+from degre_pipeline.reranker.training.step_configs import (
+    EvaluatorTrainingConfig,
+    GeneratorDistillationConfig,
+)
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE = {"embedding_dim": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 32, "dropout": 0.0}
@@ -36,9 +41,16 @@ CONFIG = EvaluationConfig(
 MINING = MiningConfig(beam_size=4, most_requests=100, device="cpu")
 
 
+def recipe(tensors):
+    evaluators = EvaluatorTrainingConfig(EVALUATOR, TRAINING, external_seed=7)
+    training = replace(TRAINING, batch_size=32)
+    generators = GeneratorDistillationConfig(GeneratorConfig(**SHAPE), training, DistillationConfig())
+    return read_recipe([], evaluators, MINING, generators)
+
+
 @pytest.fixture(scope="module")
 def judges(shop_data):
-    return train_study_judges(*shop_data, [], STUDY, EVALUATOR, TRAINING)
+    return train_study_judges(*shop_data, STUDY, recipe(shop_data[0]))
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +61,7 @@ def random_values(shop_data, judges, shop_truth, tmp_path_factory):
 
 
 def arms(shop_data, judges, study=STUDY):
-    generator = GeneratorConfig(**SHAPE)
-    settings = (
-        EVALUATOR,
-        TRAINING,
-        MINING,
-        generator,
-        replace(TRAINING, batch_size=32),
-        DistillationConfig(),
-    )
-    return run_arms(*shop_data, judges, [], study, CONFIG, *settings)
+    return run_arms(*shop_data, judges, recipe(shop_data[0]), study, CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +178,7 @@ def test_a_request_that_trains_miners_and_judges_is_refused(shop_data) -> None:
     with pytest.raises(
         ValueError, match=r"^1 of the \d+ requests that train the judges also train the miners"
     ):
-        train_study_judges(replace(tensors, request_id=ids), space, [], STUDY, EVALUATOR, TRAINING)
+        train_study_judges(replace(tensors, request_id=ids), space, STUDY, recipe(tensors))
 
 
 def test_values_of_random_lists_are_the_judges_own(shop_data, judges, random_values, shop_truth) -> None:

@@ -9,16 +9,12 @@ from degre_pipeline.release.gate.frozen_slice import (
     lists_of_slice,
     users_by_request,
 )
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 
 @pytest.fixture
 def tables(shop):
-    return {
-        "requests": shop.requests,
-        "users": shop.users,
-        "items": shop.items,
-        "candidates": shop.scored_candidates,
-    }
+    return shop.feature_tables
 
 
 def test_draws_test_requests_by_the_seed_alone(shop, tables, gate_settings):
@@ -66,11 +62,11 @@ def test_any_other_content_of_the_slice_is_recognised(shop, tables, gate_setting
         "users": chosen["user_id"],
         "items": chosen["candidate_item_ids"][0],
     }[name]
-    table = tables[name].copy()
+    table = getattr(tables, name).copy()
     row = table.index[table.iloc[:, 0] == touched][0]
     table.loc[row, column] = value
     with pytest.raises(ValueError, match=r"the slice has SHA-256 \w+…; allowed: \w+…, as it was drawn"):
-        lists_of_slice(drawn, shop.lists, {**tables, name: table})
+        lists_of_slice(drawn, shop.lists, replace(tables, **{name: table}))
 
 
 def test_other_clicks_are_recognised(shop, tables, gate_settings):
@@ -85,11 +81,13 @@ def test_other_clicks_are_recognised(shop, tables, gate_settings):
 def test_what_the_slice_does_not_touch_and_the_order_of_rows_change_nothing(shop, tables, gate_settings):
     drawn = draw_slice(shop.lists, tables, gate_settings)
     ids = drawn["request_ids"]
-    shuffled = {name: table.sample(frac=1, random_state=1) for name, table in tables.items()}
+    shuffled = FeatureTables(
+        **{name: table.sample(frac=1, random_state=1) for name, table in vars(tables).items()}
+    )
     assert content_sha256(ids, shop.lists.sample(frac=1, random_state=2), shuffled) == drawn["sha256"]
-    outside = ~tables["candidates"]["request_id"].isin(ids)
-    scores = tables["candidates"]["ranking_score"].where(~outside, 0.0)
-    other = {**tables, "candidates": tables["candidates"].assign(ranking_score=scores)}
+    outside = ~tables.candidates["request_id"].isin(ids)
+    scores = tables.candidates["ranking_score"].where(~outside, 0.0)
+    other = replace(tables, candidates=tables.candidates.assign(ranking_score=scores))
     assert content_sha256(ids, shop.lists, other) == drawn["sha256"]
 
 

@@ -8,6 +8,7 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.serving.model.example_requests import example_requests
 from degre_pipeline.serving.model.signature import as_record
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 SPACE = FeatureSpace(
     fields=(
@@ -24,11 +25,11 @@ SPACE = FeatureSpace(
 
 @pytest.fixture
 def tables():
-    return {
-        "requests": pd.DataFrame({"request_id": [1, 2, 3], "hour": [8, 9, 10]}),
-        "users": pd.DataFrame({"user_id": ["ann", "bob"], "segment": ["new", None]}),
-        "items": pd.DataFrame({"item_id": [5, 6], "rating": [2.5, np.nan]}),
-        "candidates": pd.DataFrame(
+    return FeatureTables(
+        requests=pd.DataFrame({"request_id": [1, 2, 3], "hour": [8, 9, 10]}),
+        users=pd.DataFrame({"user_id": ["ann", "bob"], "segment": ["new", None]}),
+        items=pd.DataFrame({"item_id": [5, 6], "rating": [2.5, np.nan]}),
+        candidates=pd.DataFrame(
             {
                 "request_id": [2, 2, 1, 3, 3],
                 "candidate_index": [1, 0, 0, 0, 1],
@@ -36,7 +37,7 @@ def tables():
                 "ranking_score": [0.5, -0.5, 1.0, 0.0, 0.0],
             }
         ),
-    }
+    )
 
 
 def test_puts_together_what_the_tables_hold(tables):
@@ -63,7 +64,7 @@ def test_puts_together_what_the_tables_hold(tables):
 
 
 def test_missing_is_none_and_what_json_lacks_is_text(tables):
-    tables["requests"]["hour"] = pd.to_datetime(["2026-01-31"] * 3)
+    tables.requests["hour"] = pd.to_datetime(["2026-01-31"] * 3)
     lists = pd.DataFrame({"request_id": [3], "user_id": ["bob"]})
     request = example_requests(lists, tables, SPACE)[0]
     assert request.user == {"segment": None}

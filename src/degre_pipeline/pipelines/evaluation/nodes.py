@@ -156,45 +156,69 @@ def measure_evaluators(
     return [*rows, *gauc_rows(levels, requests, config)], calibration_table(levels, requests)
 
 
-def diagnose_models(
+def diagnose_search(
     encoded: Requests,
     evaluated_lists: dict[str, Tensor],
-    generator: TrainedWeights,
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
     click_truth: dict[str, Tensor],
-    mined_by_epoch: dict[str, Tensor],
     search: MiningConfig,
     diagnostics: DiagnosticsConfig,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
-    """Returns how far judges agree by kind of list, what beams and epochs find, what distillation loses."""
-    check_encoding(generator, encoded.encoding)
+    """Returns how far judges agree by kind of list, and what beams of several sizes find."""
+    requests = encoded.with_ids(evaluated_lists["request_id"][: diagnostics.requests])
     evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
-    rows = slice(0, diagnostics.requests)
-    requests = encoded.with_ids(evaluated_lists["request_id"][rows])
-    watched = encoded.with_ids(mined_by_epoch["request_id"]) if mined_by_epoch else None
-    device, judges = choose_device(config.device), _judges(requests, evaluators, click_truth)
+    judges = _judges(requests, evaluators, click_truth)
     mined = mine_with_beams(mining_evaluator, requests, diagnostics.beam_sizes, search)
     return table_of(
         [
             *judge_agreement_rows(requests, mined[max(mined)], judges, diagnostics.random_lists, config),
             *beam_size_rows(requests, mined, judges, config),
-            *(
-                epoch_rows(watched, mined_by_epoch, _judges(watched, evaluators, click_truth), config)
-                if watched
-                else []
-            ),
-            *distillation_rows(
-                restore_generator(generator).to(device),
-                restore_evaluator(mining_evaluator, search.pessimism).to(device),
-                requests,
-                teacher=evaluated_lists[names.BEAM][rows],
-                own=evaluated_lists[names.GENERATOR][rows],
-                search=search,
-                config=config,
-            ),
         ]
+    )
+
+
+def diagnose_epochs(
+    encoded: Requests,
+    mined_by_epoch: dict[str, Tensor],
+    mining_evaluator: TrainedWeights,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: EvaluationConfig,
+) -> pd.DataFrame:
+    """Returns what the mining evaluator of each epoch found; no row where that was switched off."""
+    if not mined_by_epoch:
+        return table_of([])
+    requests = encoded.with_ids(mined_by_epoch["request_id"])
+    evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
+    judges = _judges(requests, evaluators, click_truth)
+    return table_of(epoch_rows(requests, mined_by_epoch, judges, config))
+
+
+def diagnose_distillation(
+    encoded: Requests,
+    evaluated_lists: dict[str, Tensor],
+    generator: TrainedWeights,
+    mining_evaluator: TrainedWeights,
+    search: MiningConfig,
+    diagnostics: DiagnosticsConfig,
+    config: EvaluationConfig,
+) -> pd.DataFrame:
+    """Returns in which slots the generator departs from its teacher, and what that loses."""
+    for trained in (generator, mining_evaluator):
+        check_encoding(trained, encoded.encoding)
+    rows, device = slice(0, diagnostics.requests), choose_device(config.device)
+    return table_of(
+        distillation_rows(
+            restore_generator(generator).to(device),
+            restore_evaluator(mining_evaluator, search.pessimism).to(device),
+            encoded.with_ids(evaluated_lists["request_id"][rows]),
+            teacher=evaluated_lists[names.BEAM][rows],
+            own=evaluated_lists[names.GENERATOR][rows],
+            search=search,
+            config=config,
+        )
     )
 
 
@@ -202,12 +226,15 @@ def diagnose(
     lists: pd.DataFrame,
     evaluated_lists: dict[str, Tensor],
     list_judgements: pd.DataFrame,
-    model_diagnostics: pd.DataFrame,
+    search_diagnostics: pd.DataFrame,
+    epoch_diagnostics: pd.DataFrame,
+    distillation_diagnostics: pd.DataFrame,
     config: EvaluationConfig,
 ) -> pd.DataFrame:
     """Returns all diagnostics: those of models, the miner's optimism, and how far lists lie from the log."""
     rows = [*optimism_rows(list_judgements, config), *novelty_rows(lists, evaluated_lists, config)]
-    return pd.concat([model_diagnostics, table_of(rows)], ignore_index=True)
+    parts = [search_diagnostics, epoch_diagnostics, distillation_diagnostics, table_of(rows)]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def replay_logged_clicks(
@@ -267,35 +294,48 @@ def pick_examples(
     )
 
 
-def write_report(
+def lay_out_lists(
     metrics: list[dict[str, Any]],
     list_judgements: pd.DataFrame,
-    evaluator_calibration: pd.DataFrame,
+    judge_agreement: pd.DataFrame,
+    example_lists: pd.DataFrame,
+) -> dict[str, Any]:
+    """Returns what the report says of lists."""
+    # Here, because the registry imports this file for every command and matplotlib is slow to import.
+    from degre_pipeline.reports.evaluation_page import list_content
+
+    return list_content(metrics, list_judgements, judge_agreement, example_lists)
+
+
+def lay_out_models(
     mining_evaluator_history: pd.DataFrame,
     external_evaluator_history: pd.DataFrame,
     generator_history: pd.DataFrame,
-    example_lists: pd.DataFrame,
+    evaluator_calibration: pd.DataFrame,
     ranking_score_quality: pd.DataFrame,
-    judge_agreement: pd.DataFrame,
     diagnostics: pd.DataFrame,
+) -> dict[str, Any]:
+    """Returns what the report says of models: how they were trained and how far they can be trusted."""
+    from degre_pipeline.reports.evaluation_page import model_content
+
+    histories = {
+        "mining evaluator": mining_evaluator_history,
+        "external evaluator": external_evaluator_history,
+        "generator": generator_history,
+    }
+    return model_content(histories, evaluator_calibration, ranking_score_quality, diagnostics)
+
+
+def write_report(
+    metrics: list[dict[str, Any]],
+    list_content: dict[str, Any],
+    model_content: dict[str, Any],
     config: EvaluationConfig,
     requests: pd.DataFrame,
     run_facts: RunFacts,
 ) -> str:
     """Returns the evaluation report of a log, one HTML page that needs nothing but itself."""
-    # Here, because the registry imports this file for every command and matplotlib is slow to import.
-    from degre_pipeline.reports.evaluation_page import ReportData, render_report
+    from degre_pipeline.reports.evaluation_page import render_report
 
-    data = ReportData(
-        metrics=metrics,
-        list_judgements=list_judgements,
-        evaluator_calibration=evaluator_calibration,
-        mining_evaluator_history=mining_evaluator_history,
-        external_evaluator_history=external_evaluator_history,
-        generator_history=generator_history,
-        example_lists=example_lists,
-        ranking_score_quality=ranking_score_quality,
-        judge_agreement=judge_agreement,
-        diagnostics=diagnostics,
-    )
-    return render_report(data, config, last_day(requests), run_facts)
+    content = {**list_content, **model_content}
+    return render_report(metrics, content, config, last_day(requests), run_facts)

@@ -8,146 +8,88 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, varies
-from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.head_choice import HeadChoiceConfig, HeadRow, choose_head, with_head
+from degre_pipeline.reranker.head_choice import THAT_SEE_BELOW, HeadRow, train_by_data, with_head
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import EXTERNAL, MINING
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig, EpochRecords, mined_each_epoch
-from degre_pipeline.reranker.training.training_config import TrainingConfig
-from degre_pipeline.reranker.training.training_state import Checkpoints
-
-NOTHING_MINED = EpochMiningConfig(requests=0)
-
-
-def choose_evaluator_head(
-    encoded: Requests,
-    feature_space: FeatureSpace,
-    log_support: list[dict[str, Any]],
-    model: EvaluatorConfig,
-    training: TrainingConfig,
-    choice: HeadChoiceConfig,
-    lists_without_clicks: bool = True,
-    checkpoints: Checkpoints | None = None,
-) -> list[HeadRow]:
-    """Returns the heads that were considered for both evaluators; none where the settings name one.
-
-    Requests of the mining role are learned from and compared on; the external evaluator gets the same head.
-    """
-    learned = _learned_from(encoded, lists_without_clicks)
-    return choose_head(
-        learned.of("train", MINING),
-        learned.of("validation", MINING),
-        varied=varies(figures_of(log_support)),
-        sizes=feature_space.sizes(),
-        config=model,
-        training=training,
-        choice=choice,
-        encoding=encoded.encoding,
-        checkpoints=checkpoints,
-    )
+from degre_pipeline.reranker.training.step_configs import EvaluatorTrainingConfig
+from degre_pipeline.reranker.training.training_state import Checkpoints, History
 
 
 def train_mining_evaluator(
     encoded: Requests,
     feature_space: FeatureSpace,
-    head_choice: list[HeadRow],
-    model: EvaluatorConfig,
-    training: TrainingConfig,
-    lists_without_clicks: bool = True,
-    calibration: bool = False,
+    log_support: list[dict[str, Any]],
+    config: EvaluatorTrainingConfig,
     checkpoints: Checkpoints | None = None,
-    epoch_mining: EpochMiningConfig = NOTHING_MINED,
     start: TrainedWeights = FROM_NOTHING,
-) -> tuple[TrainedWeights, pd.DataFrame, dict[str, Tensor]]:
-    """Returns the evaluator that guides the search, its training history, and what it mined after each epoch.
+) -> tuple[TrainedWeights, pd.DataFrame, dict[str, Tensor], list[HeadRow]]:
+    """Returns the evaluator that guides the search, its history, what it mined by epoch, and why its head.
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
     What was mined is `request_id` [r] and, by epoch, `sequences` [epochs, r, L] and `values` [epochs, r].
+    The rows of heads are those of `train_by_data`; none where the settings name the head.
     """
-    records = _epoch_records(encoded, epoch_mining)
-    trained, history = _train(
-        MINING,
-        encoded,
-        feature_space,
-        head_choice,
-        model,
-        training,
-        checkpoints,
-        lists_without_clicks=lists_without_clicks,
-        calibration=calibration,
-        start=start,
-        records=records,
-    )
-    return trained, history, _mined(records)
+    learned = _learned_from(encoded, config)
+    learn, check = learned.of("train", MINING), learned.of("validation", MINING)
+    mined_with: dict[str, dict[str, Tensor]] = {}
+
+    def train(model: EvaluatorConfig) -> tuple[TrainedWeights, History]:
+        records = _epoch_records(encoded, config.epoch_mining)
+        found = train_evaluator(
+            learn,
+            check,
+            sizes=feature_space.sizes(),
+            config=model,
+            training=config.training,
+            name=f"mining_evaluator_{model.head}" if model.head in THAT_SEE_BELOW else "mining_evaluator",
+            encoding=encoded.encoding,
+            calibration=config.calibration,
+            records=records,
+            checkpoints=checkpoints,
+            start=start,
+        )
+        mined_with[model.head] = _mined(records)
+        return found
+
+    varied = varies(figures_of(log_support))
+    trained, history, rows = train_by_data(train, learn, check, config.model, varied=varied)
+    return trained, pd.DataFrame(history), mined_with[trained.config["settings"]["head"]], rows
 
 
 def train_external_evaluator(
     encoded: Requests,
     feature_space: FeatureSpace,
     head_choice: list[HeadRow],
-    model: EvaluatorConfig,
-    training: TrainingConfig,
-    external_seed: int,
-    external_members: int = 1,
-    lists_without_clicks: bool = True,
-    calibration: bool = False,
+    config: EvaluatorTrainingConfig,
     checkpoints: Checkpoints | None = None,
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
-    require(external_seed != training.seed, "external_seed", external_seed, "any but the training seed")
-    return _train(
-        EXTERNAL,
-        encoded,
-        feature_space,
-        head_choice,
-        replace(model, members=external_members),
-        replace(training, seed=external_seed),
-        checkpoints,
-        lists_without_clicks=lists_without_clicks,
-        calibration=calibration,
-        start=start,
-    )
-
-
-def _train(
-    role: str,
-    encoded: Requests,
-    feature_space: FeatureSpace,
-    head_choice: list[HeadRow],
-    config: EvaluatorConfig,
-    training: TrainingConfig,
-    checkpoints: Checkpoints | None,
-    *,
-    lists_without_clicks: bool,
-    calibration: bool,
-    start: TrainedWeights,
-    records: EpochRecords | None = None,
-) -> tuple[TrainedWeights, pd.DataFrame]:
-    config = with_head(config, head_choice)
-    encoded = _learned_from(encoded, lists_without_clicks)
+    learned = _learned_from(encoded, config)
     trained, history = train_evaluator(
-        encoded.of("train", role),
-        encoded.of("validation", role),
+        learned.of("train", EXTERNAL),
+        learned.of("validation", EXTERNAL),
         sizes=feature_space.sizes(),
-        config=config,
-        training=training,
-        name=f"{role}_evaluator",
+        config=with_head(replace(config.model, members=config.external_members), head_choice),
+        training=replace(config.training, seed=config.external_seed),
+        name="external_evaluator",
         encoding=encoded.encoding,
-        calibration=calibration,
-        records=records,
+        calibration=config.calibration,
         checkpoints=checkpoints,
         start=start,
     )
     return trained, pd.DataFrame(history)
 
 
-def _learned_from(encoded: Requests, lists_without_clicks: bool) -> Requests:
-    return encoded if lists_without_clicks else encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
+def _learned_from(encoded: Requests, config: EvaluatorTrainingConfig) -> Requests:
+    if config.lists_without_clicks:
+        return encoded
+    return encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
 
 
 def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:

@@ -12,77 +12,105 @@ from torch import Tensor
 from degre_pipeline.judging import names
 from degre_pipeline.release.gate.belongings import belongings, check_belongings, check_report, named
 from degre_pipeline.release.gate.decision import decide
-from degre_pipeline.release.gate.frozen_slice import draw_slice, lists_of_slice, users_by_request
+from degre_pipeline.release.gate.frozen_slice import (
+    draw_slice,
+    in_order_of_slice,
+    lists_of_slice,
+    users_by_request,
+)
 from degre_pipeline.release.gate.gate_config import GateConfig
-from degre_pipeline.release.gate.version_values import evidence_of, independent_judges, judged_lists
+from degre_pipeline.release.gate.version_values import (
+    RankedLists,
+    evidence_of,
+    independent_judges,
+    judged_lists,
+)
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.run_facts import RunFacts
 from degre_pipeline.serving.model.parity import count_differing, unpadded
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 logger = logging.getLogger(__name__)
 
 
-def freeze_slice(
-    lists: pd.DataFrame,
-    requests: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    config: GateConfig,
-) -> dict[str, Any]:
+def freeze_slice(lists: pd.DataFrame, feature_tables: FeatureTables, config: GateConfig) -> dict[str, Any]:
     """Returns the ids, the days and the SHA-256 of the test requests on which versions are compared."""
-    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    return draw_slice(lists, tables, config)
+    return draw_slice(lists, feature_tables, config)
 
 
-def judge_versions(
+def rank_slice(
     gate_slice: dict[str, Any],
     registered_model: dict[str, Any],
     generator: TrainedWeights,
     encoded: Requests,
     lists: pd.DataFrame,
-    requests: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    external_evaluator: TrainedWeights,
-    click_truth: dict[str, Tensor],
-    evaluated_lists: dict[str, Tensor],
+    feature_tables: FeatureTables,
     config: GateConfig,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Lets the registered version and the champion rank the slice, and values their lists.
+) -> tuple[dict[str, RankedLists], dict[str, Any]]:
+    """Lets the registered version, and those that it is compared with, rank the slice.
 
-    Returns: request_id, judge, challenger and champion (in clicks, NaN where there is no list), user and
-        users; and what is known of the two versions, with the number of lists that the generator orders
-        otherwise than the registered version does, and than the evaluation did.
+    Returns: By version its lists and which of them are invalid; and what is known of the versions, with the
+        number of lists, and of shapes, for which the registered one ranks otherwise than the generator.
     """
-    for trained in (generator, external_evaluator):
-        check_encoding(trained, encoded.encoding)
+    check_encoding(generator, encoded.encoding)
     # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
     from degre_pipeline.release.gate.contest import hold_contest
 
-    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    chosen = lists_of_slice(gate_slice, lists, tables)
-    every = encoded
-    encoded = every.with_ids(torch.tensor(gate_slice["request_ids"]))
-    contest = hold_contest(registered_model, chosen, tables, list_length=encoded.list_length, config=config)
-    judges = independent_judges(external_evaluator, click_truth, encoded, config)
+    chosen = lists_of_slice(gate_slice, lists, feature_tables)
+    contest = hold_contest(
+        registered_model, chosen, feature_tables, list_length=encoded.list_length, config=config
+    )
     performed = contest.performances
-    ranked = {name: (one.lists, one.invalid) if one else ((), ()) for name, one in performed.items()}
-    judgements = judged_lists(encoded, ranked, judges, config.batch_size)
-    evaluated = every.with_ids(evaluated_lists["request_id"])
+    requests = encoded.with_ids(torch.tensor(gate_slice["request_ids"]))
     facts = {
         **{name: asdict(one.facts) if one else None for name, one in performed.items()},
-        "differing_lists": count_differing(contest.challenger.lists, encoded, generator),
-        "differing_shapes": contest.differing_shapes(encoded, generator),
-        "outdated_lists": count_differing(unpadded(evaluated_lists[names.GENERATOR]), evaluated, generator),
+        "differing_lists": count_differing(contest.challenger.lists, requests, generator),
+        "differing_shapes": contest.differing_shapes(requests, generator),
         "reservations": contest.reservations,
     }
-    users = users_by_request(chosen, lists, config.old_user_requests)
-    judgements = judgements.merge(users, on="request_id")
-    return judgements, {**facts, **belongings(registered_model, gate_slice, judgements)}
+    return {name: (one.lists, one.invalid) if one else ((), ()) for name, one in performed.items()}, facts
+
+
+def judge_versions(
+    gate_slice: dict[str, Any],
+    gate_lists: dict[str, RankedLists],
+    encoded: Requests,
+    lists: pd.DataFrame,
+    external_evaluator: TrainedWeights,
+    click_truth: dict[str, Tensor],
+    config: GateConfig,
+) -> pd.DataFrame:
+    """Returns what the versions' lists are worth to every independent judge.
+
+    Returns: request_id, judge, a column a version (in clicks, NaN where there is no list), user and users.
+    """
+    check_encoding(external_evaluator, encoded.encoding)
+    requests = encoded.with_ids(torch.tensor(gate_slice["request_ids"]))
+    judges = independent_judges(external_evaluator, click_truth, requests, config)
+    judgements = judged_lists(requests, gate_lists, judges, config.batch_size)
+    users = users_by_request(in_order_of_slice(gate_slice, lists), lists, config.old_user_requests)
+    return judgements.merge(users, on="request_id")
+
+
+def gather_facts(
+    version_facts: dict[str, Any],
+    gate_slice: dict[str, Any],
+    gate_judgements: pd.DataFrame,
+    registered_model: dict[str, Any],
+    evaluated_lists: dict[str, Tensor],
+    generator: TrainedWeights,
+    encoded: Requests,
+) -> dict[str, Any]:
+    """Returns what is known of the versions, and what tells it from the facts of another gate.
+
+    With the number of lists that the generator orders otherwise than the evaluation did.
+    """
+    evaluated = encoded.with_ids(evaluated_lists["request_id"])
+    outdated = count_differing(unpadded(evaluated_lists[names.GENERATOR]), evaluated, generator)
+    own = belongings(registered_model, gate_slice, gate_judgements)
+    return {**version_facts, "outdated_lists": outdated, **own}
 
 
 def decide_promotion(

@@ -5,7 +5,9 @@ from kedro.pipeline import Node, Pipeline
 from degre_pipeline.pipelines.gate.nodes import (
     decide_promotion,
     freeze_slice,
+    gather_facts,
     judge_versions,
+    rank_slice,
     record_decision,
     write_gate_report,
 )
@@ -14,30 +16,55 @@ from degre_pipeline.pipelines.gate.nodes import (
 def create_pipeline() -> Pipeline:
     """Returns the gate pipeline."""
     settings = "params:gate.settings"
-    tables = ["lists", "requests", "users", "items", "scored_candidates"]
     return Pipeline(
         [
             Node(
                 freeze_slice,
                 name="freeze_slice",
-                inputs=[*tables, settings],
+                inputs=["lists", "feature_tables", settings],
                 outputs="gate_slice",
+            ),
+            Node(
+                rank_slice,
+                name="rank_slice",
+                inputs=[
+                    "gate_slice",
+                    "registered_model",
+                    "generator",
+                    "request_tensors",
+                    "lists",
+                    "feature_tables",
+                    settings,
+                ],
+                outputs=["gate_lists", "version_facts"],
             ),
             Node(
                 judge_versions,
                 name="judge_versions",
                 inputs=[
                     "gate_slice",
-                    "registered_model",
-                    "generator",
+                    "gate_lists",
                     "request_tensors",
-                    *tables,
+                    "lists",
                     "external_evaluator",
                     "click_truth",
-                    "evaluated_lists",
                     settings,
                 ],
-                outputs=["gate_judgements", "gate_facts"],
+                outputs="gate_judgements",
+            ),
+            Node(
+                gather_facts,
+                name="gather_facts",
+                inputs=[
+                    "version_facts",
+                    "gate_slice",
+                    "gate_judgements",
+                    "registered_model",
+                    "evaluated_lists",
+                    "generator",
+                    "request_tensors",
+                ],
+                outputs="gate_facts",
             ),
             Node(
                 decide_promotion,

@@ -12,26 +12,40 @@ from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import mined_from
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_not_learned
 from degre_pipeline.reranker.mined_requests import MinedRequests
-from degre_pipeline.reranker.models.model_config import GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.replay import check_borne_out
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
-from degre_pipeline.reranker.training.objectives import DistillationConfig
-from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.step_configs import GeneratorDistillationConfig
 from degre_pipeline.reranker.training.training_state import Checkpoints
 
 
-def distill_generator(
+def gather_mined(
     encoded: Requests,
-    feature_space: FeatureSpace,
-    log_support: list[dict[str, Any]],
-    lists: pd.DataFrame,
     lookahead_sequences: LoadedShards,
     mining_evaluator: TrainedWeights,
-    model: GeneratorConfig,
-    training: TrainingConfig,
-    distillation: DistillationConfig,
+    lists: pd.DataFrame,
+    log_support: list[dict[str, Any]],
+    config: GeneratorDistillationConfig,
+    search: MiningConfig,
+) -> MinedRequests:
+    """Returns the mined requests that the generator may learn from.
+
+    Raises: ValueError: If the sequences were mined from other requests or by another evaluator, or if slots
+        follow the score and logged clicks do not speak for lists of this search.
+    """
+    mined = load_mined(encoded, mining_evaluator, lookahead_sequences)
+    asks_clicks = config.distillation.teacher == "mined" and not config.distillation.despite_log
+    if asks_clicks and not varies(figures_of(log_support)):
+        _check_borne_out(encoded, lists, mining_evaluator, search)
+    return mined
+
+
+def distill_generator(
+    mined: MinedRequests,
+    feature_space: FeatureSpace,
+    mining_evaluator: TrainedWeights,
+    config: GeneratorDistillationConfig,
     search: MiningConfig,
     checkpoints: Checkpoints | None = None,
     start: TrainedWeights = FROM_NOTHING,
@@ -39,37 +53,21 @@ def distill_generator(
     """Returns the generator with the best validation loss on mined sequences, and its training history.
 
     With a place for checkpoints, an interrupted training is continued and a finished one is not repeated.
-
-    Raises: ValueError: If slots follow the score and logged clicks do not speak for lists of this search.
     """
-    mined = load_mined(encoded, mining_evaluator, lookahead_sequences)
-    asks_clicks = distillation.teacher == "mined" and not distillation.despite_log
-    if asks_clicks and not varies(figures_of(log_support)):
-        _check_borne_out(encoded, lists, mining_evaluator, search)
     generator, history = distill(
         mined.of_split("train"),
         mined.of_split("validation"),
         mining_evaluator,
         sizes=feature_space.sizes(),
-        config=model,
-        training=training,
-        distillation=distillation,
-        encoding=encoded.encoding,
+        config=config.model,
+        training=config.training,
+        distillation=config.distillation,
+        encoding=mined.requests.encoding,
         pessimism=search.pessimism,
         checkpoints=checkpoints,
         start=start,
     )
     return generator, pd.DataFrame(history)
-
-
-def _check_borne_out(
-    requests: Requests, lists: pd.DataFrame, mining_evaluator: TrainedWeights, search: MiningConfig
-) -> None:
-    rows = rows_not_learned(requests)
-    miner = prepare_miner(mining_evaluator, requests, search, len(rows))
-    found = mine(miner, requests, rows, search, label="best lists of requests not learned from")
-    asked = requests.select(rows)
-    check_borne_out(found["sequences"][:, 0].long(), asked, users_of(lists, asked))
 
 
 def load_mined(encoded: Requests, mining_evaluator: TrainedWeights, shards: LoadedShards) -> MinedRequests:
@@ -84,3 +82,13 @@ def load_mined(encoded: Requests, mining_evaluator: TrainedWeights, shards: Load
         )
     mined = (shards.concat(name) for name in ("sequences", "values", "step_values"))
     return MinedRequests.of(encoded.select(shards.concat("row")), *mined)
+
+
+def _check_borne_out(
+    requests: Requests, lists: pd.DataFrame, mining_evaluator: TrainedWeights, search: MiningConfig
+) -> None:
+    rows = rows_not_learned(requests)
+    miner = prepare_miner(mining_evaluator, requests, search, len(rows))
+    found = mine(miner, requests, rows, search, label="best lists of requests not learned from")
+    asked = requests.select(rows)
+    check_borne_out(found["sequences"][:, 0].long(), asked, users_of(lists, asked))

@@ -1,64 +1,25 @@
 """Splits requests, fills in a ranking score where there is none, builds lists and encodes them."""
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from degre_pipeline.judging.log_support import figures_of, log_support_rows, statements
-from degre_pipeline.lists.joined_lists import join_lists
+from degre_pipeline.lists.joined_lists import join_lists, with_scores
+from degre_pipeline.lists.list_config import ListConfig
 from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
-from degre_pipeline.lists.ranking_scores import RankedCandidates, rank_candidates, score_quality
-from degre_pipeline.reranker.checked_settings import check_types, require
+from degre_pipeline.lists.ranking_scores import score_quality, score_tables
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.ranking_stage import RankingStageConfig
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import parse_fields
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.split_report import describe_splits, nearly_empty_days
-from degre_pipeline.sources.splits import STRATEGIES, HeldOut, assign_splits
+from degre_pipeline.sources.splits import HeldOut, assign_splits
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ListConfig:
-    """How lists are cut and divided.
-
-    Attributes:
-        list_length: Slots of a list, L.
-        split: `by_day`: the last days test, those before validate; `by_time`: likewise by shares of the
-            requests, for a log of a day or two; `leave_one_out`: each user's last request tests, the one
-            before validates.
-        external_share: Share of requests that only the external evaluator may learn from, between 0 and 1.
-        seed: Of the division.
-        validation_days: Days before the test's that validate, of `by_day`.
-        test_days: Last days, of `by_day`.
-        validation_share: Share of requests before the test's in time that validate, of `by_time`.
-        test_share: Share of requests that are last in time, of `by_time`.
-    """
-
-    list_length: int = 6
-    split: str = "by_day"
-    external_share: float = 0.5
-    seed: int = 0
-    validation_days: int = 1
-    test_days: int = 1
-    validation_share: float = 0.1
-    test_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        for name in ("validation_days", "test_days"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("validation_share", "test_share"):
-            require(0 < getattr(self, name) < 1, name, getattr(self, name), "above 0, below 1")
-        held_out = self.validation_share + self.test_share
-        require(held_out < 1, "validation_share and test_share", held_out, "below 1 together")
-        require(self.list_length >= 1, "list_length", self.list_length, "1 or more")
-        require(0 < self.external_share < 1, "external_share", self.external_share, "above 0, below 1")
-        require(self.split in STRATEGIES, "split", self.split, ", ".join(STRATEGIES))
 
 
 def find_start(
@@ -99,50 +60,53 @@ def split_requests(requests: pd.DataFrame, config: ListConfig) -> pd.DataFrame:
     return splits
 
 
-def score_candidates(
+def join_tables(
     requests: pd.DataFrame,
     candidates: pd.DataFrame,
     exposures: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    request_splits: pd.DataFrame,
-    fields: list[dict[str, Any]],
-    lists: ListConfig,
-    ranking_stage: RankingStageConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, TrainedWeights, FeatureSpace]:
-    """Returns the candidates with a score and rank, the score's AUC by split, and a model with its features.
-
-    A logged score is kept. Where none is logged, point-wise models score every candidate out of fold, and one
-    that learned from all training requests is returned for requests to come; it is empty otherwise.
-    """
-    declared = parse_fields(fields)  # whatever the log holds, so that a wrong declaration stops here
-    ranked = RankedCandidates.logged(candidates)
-    if candidates["ranking_score"].isna().all():
-        tables = {"requests": requests, "users": users, "items": items, "candidates": candidates}
-        joined = join_lists(requests, candidates, exposures, request_splits)
-        ranked = rank_candidates(joined, tables, declared, lists.list_length, ranking_stage)
-    quality = score_quality(ranked.candidates, exposures, request_splits)
-    for row in quality[quality["warning"] != ""].itertuples():
-        logger.warning("%s requests: %s", row.split, row.warning)
-    return ranked.candidates, quality, ranked.model, ranked.feature_space
-
-
-def build_lists(
-    requests: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    exposures: pd.DataFrame,
     request_splits: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Returns one row for each request: its candidates, what was shown and what was clicked."""
-    return join_lists(requests, scored_candidates, exposures, request_splits)
+    """Returns one row for each request: its candidates as they came, what was shown and what was clicked."""
+    return join_lists(requests, candidates, exposures, request_splits)
+
+
+def score_candidates(
+    joined_lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    candidates: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    fields: list[dict[str, Any]],
+    config: ListConfig,
+    ranking_stage: RankingStageConfig,
+) -> tuple[FeatureTables, TrainedWeights, FeatureSpace]:
+    """Returns the tables of features with a score for every candidate, and what scores requests to come.
+
+    Where the log has a score, that is kept, and the model and its feature space are empty.
+    """
+    tables = FeatureTables(requests, candidates, users, items)
+    # The fields are read whatever the log holds, so that a wrong declaration stops here.
+    return score_tables(joined_lists, tables, parse_fields(fields), config.list_length, ranking_stage)
+
+
+def measure_scores(
+    feature_tables: FeatureTables, exposures: pd.DataFrame, request_splits: pd.DataFrame
+) -> pd.DataFrame:
+    """Returns how well the ranking score orders clicks, by split, and tells where it hardly does."""
+    quality = score_quality(feature_tables.candidates, exposures, request_splits)
+    for row in quality[quality["warning"] != ""].itertuples():
+        logger.warning("%s requests: %s", row.split, row.warning)
+    return quality
+
+
+def build_lists(joined_lists: pd.DataFrame, feature_tables: FeatureTables) -> pd.DataFrame:
+    """Returns one row for each request: its scored candidates, what was shown and what was clicked."""
+    return with_scores(joined_lists, feature_tables.candidates)
 
 
 def fit_features(
     lists: pd.DataFrame,
-    requests: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
+    feature_tables: FeatureTables,
     fields: list[dict[str, Any]],
     start_feature_space: FeatureSpace = NO_FEATURES,
 ) -> FeatureSpace:
@@ -150,23 +114,15 @@ def fit_features(
 
     Where the day starts from an earlier feature space, its values keep their indices.
     """
-    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
     earlier = start_feature_space if start_feature_space.fields else None
-    return fit_on_training(parse_fields(fields), lists, tables, earlier)
+    return fit_on_training(parse_fields(fields), lists, feature_tables, earlier)
 
 
 def encode_requests(
-    lists: pd.DataFrame,
-    requests: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    feature_space: FeatureSpace,
-    config: ListConfig,
+    lists: pd.DataFrame, feature_tables: FeatureTables, feature_space: FeatureSpace, config: ListConfig
 ) -> Requests:
     """Returns all lists as tensors."""
-    tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-    return encode_lists(lists, tables, feature_space, config.list_length)
+    return encode_lists(lists, feature_tables, feature_space, config.list_length)
 
 
 def measure_log_support(

@@ -4,34 +4,72 @@ from typing import Any
 
 import pandas as pd
 
-from degre_pipeline.judging import names
+from degre_pipeline.lists.list_config import ListConfig
+from degre_pipeline.release.trained_models import TrainedModels
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.requests import Requests
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.splits import first_and_last_day, last_day, learned_from
 
 
-def register_model(
+def collect_models(
     generator: TrainedWeights,
-    feature_space: FeatureSpace,
-    encoded: Requests,
-    lists: pd.DataFrame,
-    requests: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    scored_candidates: pd.DataFrame,
-    ranking_model: TrainedWeights,
-    ranking_feature_space: FeatureSpace,
-    metrics: list[dict[str, Any]],
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
-    external_share: float,
-    split_seed: int,
+    feature_space: FeatureSpace,
+    ranking_model: TrainedWeights,
+    ranking_feature_space: FeatureSpace,
+) -> TrainedModels:
+    """Returns all that was trained, once it is seen to belong together.
+
+    Raises: ValueError: If the generator or the ranking model was trained with another feature space.
+    """
+    return TrainedModels(
+        generator=generator,
+        mining_evaluator=mining_evaluator,
+        external_evaluator=external_evaluator,
+        feature_space=feature_space,
+        ranking_model=ranking_model,
+        ranking_feature_space=ranking_feature_space,
+    )
+
+
+def describe_version(
+    lists: pd.DataFrame,
+    requests: pd.DataFrame,
+    metrics: list[dict[str, Any]],
+    config: ListConfig,
     run_date: str,
-    model_name: str,
     source: str,
     data: str,
+) -> dict[str, str]:
+    """Returns what a version's tags say of its day, its data, its training and its figures."""
+    # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
+    from degre_pipeline.release.registration import metric_tags
+
+    first_learned, last_learned = first_and_last_day(requests, learned_from(lists))
+    return {
+        "run_date": str(run_date),
+        "source": source,
+        "data": data,
+        "log_last_day": last_day(requests),
+        "training_first_day": first_learned,
+        "training_last_day": last_learned,
+        "external_share": str(config.external_share),
+        "split_seed": str(config.seed),
+        **metric_tags(metrics),
+    }
+
+
+def register_model(
+    trained_models: TrainedModels,
+    version_tags: dict[str, str],
+    encoded: Requests,
+    lists: pd.DataFrame,
+    feature_tables: FeatureTables,
+    model_name: str,
 ) -> dict[str, Any]:
     """Registers the served model, once it is seen to rank as the generator, and makes it the challenger.
 
@@ -41,49 +79,19 @@ def register_model(
     The evaluators it came from are kept with its run, for a later day's models to start from.
 
     Returns: name, version, uri and run_id.
-    Raises: ValueError: If the generator or the ranking model was trained with another feature space, or if
-        the model or its program, loaded back, ranks otherwise than the generator; nothing is registered.
+    Raises: ValueError: If the generator learned from requests that were encoded otherwise, or if the model or
+        its program, loaded back, ranks otherwise than the generator; nothing is registered.
     """
-    check_encoding(generator, feature_space.identity)
-    if ranking_feature_space.fields:
-        check_encoding(ranking_model, ranking_feature_space.identity)
-    check_encoding(generator, encoded.encoding)
-    # Imported here because MLflow takes seconds, and every `kedro` command imports the pipelines.
+    check_encoding(trained_models.generator, encoded.encoding)
     from degre_pipeline.release import registration
 
-    identity = registration.identity_of(generator, str(run_date))
+    identity = registration.identity_of(trained_models.generator, version_tags["run_date"])
     registered = registration.registered_before(model_name, identity)
     if registered is None:
-        tables = {"requests": requests, "users": users, "items": items, "candidates": scored_candidates}
-        first_learned, last_learned = first_and_last_day(requests, learned_from(lists))
-        tags = {
-            "run_date": str(run_date),
-            "source": source,
-            "data": data,
-            "identity": identity,
-            "log_last_day": last_day(requests),
-            "training_first_day": first_learned,
-            "training_last_day": last_learned,
-            "external_share": str(external_share),
-            "split_seed": str(split_seed),
-            **registration.metric_tags(metrics),
-        }
-        ranking = (ranking_model, ranking_feature_space)
+        tags = {**version_tags, "identity": identity}
         registered = registration.log_and_register(
-            generator,
-            space=feature_space,
-            ranking=ranking,
-            encoded=encoded,
-            lists=lists,
-            tables=tables,
-            name=model_name,
-            tags=tags,
+            trained_models, encoded=encoded, lists=lists, tables=feature_tables, name=model_name, tags=tags
         )
-        trained = {
-            names.MINING_EVALUATOR: mining_evaluator,
-            names.EXTERNAL_EVALUATOR: external_evaluator,
-            names.GENERATOR: generator,
-        }
-        registration.keep_trained(registered["run_id"], feature_space, trained)
-    registration.make_challenger(model_name, registered["version"], last_day(requests))
+        registration.keep_trained(registered["run_id"], trained_models)
+    registration.make_challenger(model_name, registered["version"], version_tags["log_last_day"])
     return registered

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from degre_pipeline.pipelines.registration.nodes import register_model
+from degre_pipeline.pipelines.registration.nodes import collect_models, describe_version, register_model
 
 
 def create_pipeline() -> Pipeline:
@@ -10,31 +10,45 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                register_model,
-                name="register_model",
+                collect_models,
+                name="collect_models",
                 inputs=[
                     "generator",
-                    "feature_space",
-                    "request_tensors",
-                    "lists",
-                    "requests",
-                    "users",
-                    "items",
-                    "scored_candidates",
-                    "ranking_model",
-                    "ranking_feature_space",
-                    "metrics",
                     "mining_evaluator",
                     "external_evaluator",
-                    "params:list_building.lists.external_share",
-                    "params:list_building.lists.seed",
+                    "feature_space",
+                    "ranking_model",
+                    "ranking_feature_space",
+                ],
+                outputs="trained_models",
+            ),
+            Node(
+                describe_version,
+                name="describe_version",
+                inputs=[
+                    "lists",
+                    "requests",
+                    "metrics",
+                    "params:list_building.lists",
                     "params:run_date",
-                    "params:registration.model_name",
                     "params:ingestion.source",
                     "params:registration.data",
                 ],
+                outputs="version_tags",
+            ),
+            Node(
+                register_model,
+                name="register_model",
+                inputs=[
+                    "trained_models",
+                    "version_tags",
+                    "request_tensors",
+                    "lists",
+                    "feature_tables",
+                    "params:registration.model_name",
+                ],
                 outputs="registered_model",
-            )
+            ),
         ],
         namespace="registration",
         prefix_datasets_with_namespace=False,

@@ -22,24 +22,40 @@ from degre_pipeline.judging.study.study_rows import study_rows
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.fingerprints import check_encoding, fingerprint
 from degre_pipeline.reranker.head_choice import HeadRow, with_head
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.training.loop import choose_device
-from degre_pipeline.reranker.training.objectives import DistillationConfig
-from degre_pipeline.reranker.training.training_config import TrainingConfig
+from degre_pipeline.reranker.training.step_configs import (
+    EvaluatorTrainingConfig,
+    GeneratorDistillationConfig,
+)
 from degre_pipeline.reranker.training.training_state import Checkpoints
 from degre_pipeline.run_facts import RunFacts
+
+
+def read_recipe(
+    head_choice: list[HeadRow],
+    evaluators: EvaluatorTrainingConfig,
+    mining: MiningConfig,
+    generators: GeneratorDistillationConfig,
+) -> Recipe:
+    """Returns the run's own settings, from evaluator to generator, which arms change."""
+    return Recipe(
+        evaluator=with_head(evaluators.model, head_choice),
+        evaluator_training=evaluators.training,
+        mining=mining,
+        generator=generators.model,
+        generator_training=generators.training,
+        distillation=generators.distillation,
+    )
 
 
 def train_study_judges(
     encoded: Requests,
     feature_space: FeatureSpace,
-    head_choice: list[HeadRow],
     study: StudyConfig,
-    evaluator: EvaluatorConfig,
-    training: TrainingConfig,
+    recipe: Recipe,
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, TrainedWeights]:
     """Returns the trained judges by name."""
@@ -48,8 +64,8 @@ def train_study_judges(
         encoded,
         study,
         sizes=feature_space.sizes(),
-        evaluator=with_head(evaluator, head_choice),
-        training=training,
+        evaluator=recipe.evaluator,
+        training=recipe.evaluator_training,
         encoding=encoded.encoding,
         checkpoints=checkpoints,
     )
@@ -75,15 +91,9 @@ def run_arms(
     encoded: Requests,
     feature_space: FeatureSpace,
     judges: dict[str, TrainedWeights],
-    head_choice: list[HeadRow],
+    own: Recipe,
     study: StudyConfig,
     config: EvaluationConfig,
-    evaluator: EvaluatorConfig,
-    evaluator_training: TrainingConfig,
-    mining: MiningConfig,
-    generator: GeneratorConfig,
-    generator_training: TrainingConfig,
-    distillation: DistillationConfig,
     checkpoints: Checkpoints | None = None,
 ) -> Shards:
     """Returns the lists of every arm and seed, a shard each, of what no arm has a part in, and of the twin.
@@ -93,14 +103,6 @@ def run_arms(
     """
     asked = _asked(encoded, config)
     study_judges.check_apart(encoded)
-    own = Recipe(
-        with_head(evaluator, head_choice),
-        evaluator_training,
-        mining,
-        generator,
-        generator_training,
-        distillation,
-    )
     each = [
         (f"{arm}.{seed}", own.changed(changes, seed))
         for seed in study.seeds
@@ -112,7 +114,7 @@ def run_arms(
     evaluators = {name: one for name, one in judges.items() if name != names.BIDIRECTIONAL}
     weights = [fingerprint(judge.weights) for judge in evaluators.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
-    of_twin = replace(own, mining=replace(mining, strategy="beam", pessimism=0.0))
+    of_twin = replace(own, mining=replace(own.mining, strategy="beam", pessimism=0.0))
     twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
     recipes[twin] = of_twin
     sizes, device = feature_space.sizes(), choose_device(config.device)
@@ -124,7 +126,7 @@ def run_arms(
 
     def make(name: str) -> dict[str, Tensor]:
         if name == reference:
-            restored = {judge: restore_evaluator(own).to(device) for judge, own in evaluators.items()}
+            restored = {judge: restore_evaluator(one).to(device) for judge, one in evaluators.items()}
             return reference_lists(asked, restored, study.ceiling_beam, config)
         recipe = recipes[name]
         if name == twin:

@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from degre_pipeline.pipelines.truth_study.nodes import (
     describe_study,
     judge_study,
+    read_recipe,
     run_arms,
     summarise_study,
     train_study_judges,
@@ -15,20 +16,23 @@ from degre_pipeline.pipelines.truth_study.nodes import (
 def create_pipeline() -> Pipeline:
     """Returns the truth-study pipeline."""
     study, settings = "params:truth_study.study", "params:truth_study.settings"
-    evaluator = ["params:evaluator_training.model", "params:evaluator_training.training"]
     return Pipeline(
         [
             Node(
+                read_recipe,
+                name="read_recipe",
+                inputs=[
+                    "head_choice",
+                    "params:evaluator_training",
+                    "params:mining.search",
+                    "params:generator_distillation",
+                ],
+                outputs="study_recipe",
+            ),
+            Node(
                 train_study_judges,
                 name="train_study_judges",
-                inputs=[
-                    "request_tensors",
-                    "feature_space",
-                    "head_choice",
-                    study,
-                    *evaluator,
-                    "study_checkpoints",
-                ],
+                inputs=["request_tensors", "feature_space", study, "study_recipe", "study_checkpoints"],
                 outputs="study_judges",
             ),
             Node(
@@ -44,14 +48,9 @@ def create_pipeline() -> Pipeline:
                     "request_tensors",
                     "feature_space",
                     "study_judges",
-                    "head_choice",
+                    "study_recipe",
                     study,
                     settings,
-                    *evaluator,
-                    "params:mining.search",
-                    "params:generator_distillation.model",
-                    "params:generator_distillation.training",
-                    "params:generator_distillation.distillation",
                     "study_checkpoints",
                 ],
                 outputs="study_lists",

@@ -21,12 +21,12 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.serving.model.example_requests import example_requests
 from degre_pipeline.serving.model.parity import SHAPES, differing_shapes
 from degre_pipeline.serving.model.request_schema import Request
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 MOST_TOLD = 500
 """Characters of an error that are kept: it becomes part of tags, which MLflow limits."""
 
 Lists = Sequence[Sequence[int]]
-Tables = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Contest(NamedTuple):
 def hold_contest(
     registered: Mapping[str, Any],
     chosen: pd.DataFrame,
-    tables: Tables,
+    tables: FeatureTables,
     *,
     list_length: int,
     config: GateConfig,
@@ -86,7 +86,7 @@ def hold_contest(
     Args:
         registered: name, version and run_id of the challenger.
         chosen: Lists of the slice.
-        tables: requests, users, items and candidates by name.
+        tables: Raw values of their requests.
         list_length: Slots that the challenger must fill.
         config: `latency_requests` and `reference_days`.
     Raises: ValueError: If the version of that number is of another run by now.
@@ -114,14 +114,18 @@ def hold_contest(
 
 
 def attempt(
-    version: ModelVersion, chosen: pd.DataFrame, tables: Tables, folder: Path, like: Lists | None = None
+    version: ModelVersion,
+    chosen: pd.DataFrame,
+    tables: FeatureTables,
+    folder: Path,
+    like: Lists | None = None,
 ) -> Performance:
     """Returns what `perform` returns, or why the version could not.
 
     Args:
         version: Of the model.
         chosen: Lists of the slice.
-        tables: requests, users, items and candidates by name.
+        tables: Raw values of their requests.
         folder: Where its files are put.
         like: Lists whose lengths the version's lists must have; None allows any.
     """
@@ -138,7 +142,7 @@ def attempt(
 def perform(
     version: ModelVersion,
     chosen: pd.DataFrame,
-    tables: Tables,
+    tables: FeatureTables,
     folder: Path,
     list_length: int | None = None,
 ) -> Performance:
@@ -147,7 +151,7 @@ def perform(
     Args:
         version: Of the model.
         chosen: Lists of the slice.
-        tables: requests, users, items and candidates by name.
+        tables: Raw values of their requests.
         folder: Where its files are put.
         list_length: Slots that it must fill; None allows any number of them.
     """

@@ -9,12 +9,11 @@ import pandas as pd
 
 from degre_pipeline.release.gate.gate_config import GateConfig
 from degre_pipeline.reranker.schema import TEST
+from degre_pipeline.sources.feature_tables import FeatureTables
 from degre_pipeline.sources.splits import first_and_last_day
 
-Tables = Mapping[str, pd.DataFrame]
 
-
-def draw_slice(lists: pd.DataFrame, tables: Tables, config: GateConfig) -> dict[str, Any]:
+def draw_slice(lists: pd.DataFrame, tables: FeatureTables, config: GateConfig) -> dict[str, Any]:
     """Returns request_ids, sha256, first_day and last_day of test requests drawn at random.
 
     Raises: ValueError: If there is no test request.
@@ -23,7 +22,7 @@ def draw_slice(lists: pd.DataFrame, tables: Tables, config: GateConfig) -> dict[
     if not len(test):
         raise ValueError("no request has split 'test'; allowed: one or more, of days after the training")
     drawn = np.random.default_rng(config.seed).permutation(test)[: config.requests or len(test)]
-    first_day, last_day = first_and_last_day(tables["requests"], drawn)
+    first_day, last_day = first_and_last_day(tables.requests, drawn)
     return {
         "request_ids": drawn.tolist(),
         "sha256": content_sha256(drawn.tolist(), lists, tables),
@@ -32,37 +31,41 @@ def draw_slice(lists: pd.DataFrame, tables: Tables, config: GateConfig) -> dict[
     }
 
 
-def lists_of_slice(gate_slice: Mapping[str, Any], lists: pd.DataFrame, tables: Tables) -> pd.DataFrame:
+def lists_of_slice(gate_slice: Mapping[str, Any], lists: pd.DataFrame, tables: FeatureTables) -> pd.DataFrame:
     """Returns the lists of the slice, in its order.
 
     Raises: ValueError: If the slice's content is no longer that which was hashed.
     """
-    ids = gate_slice["request_ids"]
-    found = content_sha256(ids, lists, tables)
+    found = content_sha256(gate_slice["request_ids"], lists, tables)
     if found != gate_slice["sha256"]:
         raise ValueError(
             f"the slice has SHA-256 {found[:12]}…; allowed: {gate_slice['sha256'][:12]}…, as it was drawn. "
             "Draw it again: kedro run --pipeline=gate"
         )
-    ordered: pd.DataFrame = lists.set_index("request_id").loc[ids].reset_index()
+    return in_order_of_slice(gate_slice, lists)
+
+
+def in_order_of_slice(gate_slice: Mapping[str, Any], lists: pd.DataFrame) -> pd.DataFrame:
+    """Returns the lists of the slice, in its order, whatever their content."""
+    ordered: pd.DataFrame = lists.set_index("request_id").loc[gate_slice["request_ids"]].reset_index()
     return ordered
 
 
-def content_sha256(ids: Sequence[int], lists: pd.DataFrame, tables: Tables) -> str:
+def content_sha256(ids: Sequence[int], lists: pd.DataFrame, tables: FeatureTables) -> str:
     """Returns the SHA-256 of all logged data of the requests, whichever of them a model reads.
 
     Args:
         ids: The requests.
         lists: With what was exposed and clicked.
-        tables: requests, candidates, users and items; only the rows that the requests touch count.
+        tables: Only the rows that the requests touch count.
     """
     slice_lists = lists[lists["request_id"].isin(ids)]
-    handed = tables["candidates"][tables["candidates"]["request_id"].isin(ids)]
+    handed = tables.candidates[tables.candidates["request_id"].isin(ids)]
     parts = {
-        "requests": tables["requests"][tables["requests"]["request_id"].isin(ids)],
+        "requests": tables.requests[tables.requests["request_id"].isin(ids)],
         "candidates": handed,
-        "users": tables["users"][tables["users"]["user_id"].isin(slice_lists["user_id"])],
-        "items": tables["items"][tables["items"]["item_id"].isin(handed["item_id"])],
+        "users": tables.users[tables.users["user_id"].isin(slice_lists["user_id"])],
+        "items": tables.items[tables.items["item_id"].isin(handed["item_id"])],
         "shown": slice_lists[["request_id", "exposed_indices"]].explode("exposed_indices"),
         "clicked": slice_lists[["request_id", "clicks"]].explode("clicks"),
     }

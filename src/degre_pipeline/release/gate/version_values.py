@@ -24,6 +24,8 @@ from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.training.loop import choose_device
 
 Lists = Sequence[Sequence[int]]
+RankedLists = tuple[Lists, Collection[int]]
+"""Lists of a version, and the rows of the invalid ones."""
 
 USERS = ("new", "old")
 
@@ -42,7 +44,7 @@ def independent_judges(
 
 def judged_lists(
     requests: Requests,
-    ranked: Mapping[str, tuple[Lists, Collection[int]]],
+    ranked: Mapping[str, RankedLists],
     judges: Sequence[Judge],
     batch_size: int,
 ) -> pd.DataFrame:

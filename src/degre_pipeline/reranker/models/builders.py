@@ -25,9 +25,9 @@ def build_evaluator(
 ) -> LookaheadEvaluator:
     """Builds the evaluator that a configuration describes, for the fitted sizes of the fields.
 
-    Raises: ValueError: If its head has yet to be chosen; see `head_choice.with_head`.
+    Raises: ValueError: If its head has yet to be chosen; see `head_choice.train_by_data`.
     """
-    require(config.head not in LEFT_OPEN, "head", config.head, "what `head_choice.with_head` chooses")
+    require(config.head not in LEFT_OPEN, "head", config.head, "what `head_choice.train_by_data` takes")
     if config.head == "appeal":
         return _build_appeal(sizes, list_length, config)
     kind = _KINDS.get(config.head, LookaheadEvaluator)

@@ -12,7 +12,7 @@ EvaluatorHead = Literal[
     "cumulative", "monotone", "slot_clicks", "hindsight", "survival", "appeal", "by_support", "by_data"
 ]
 LEFT_OPEN = ("by_support", "by_data")
-"""Heads that stand for the one which `head_choice` chooses."""
+"""Heads that stand for the one that `head_choice.train_by_data` takes."""
 
 ADDITIVE_HEADS = ("slot_clicks", "hindsight", "survival")
 """Heads with logits of the clicks of slots, to which something can be added."""
@@ -67,7 +67,8 @@ class EvaluatorConfig(NetworkConfig):
             of each slot and whether users go on to the next one;
             `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
             shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md);
-            `by_data`, the same, but where slots vary the head that fits whole held-out lists best.
+            `by_data`, the same, but where what stands below a slot changes its click the best of
+            `slot_clicks`, `hindsight` and `cumulative`.
         additive_factors: Width of a factor model of the user's and the item's additive fields; 0: none.
         examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.

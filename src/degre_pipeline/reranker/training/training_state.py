@@ -21,7 +21,16 @@ logger = logging.getLogger(__name__)
 History = list[dict[str, float]]
 WITHOUT_EFFECT = ("resume", "checkpoint_every_steps", "device")
 """Settings of a training on which its result does not depend; of the device only the kind counts."""
-UNTRAINED = ("features.py", "metrics.py", "replay.py", "search/valuation.py", "support.py", "tokens.py")
+UNTRAINED = (
+    "features.py",
+    "head_choice.py",
+    "metrics.py",
+    "replay.py",
+    "search/valuation.py",
+    "support.py",
+    "tokens.py",
+    "training/step_configs.py",
+)
 """Files of the science that no training imports: where they change, kept trainings go on."""
 
 

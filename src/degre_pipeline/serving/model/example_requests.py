@@ -8,26 +8,25 @@ import pandas as pd
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.schema import TEST, Field
 from degre_pipeline.serving.model.request_schema import ITEM_ID, Request, plain
+from degre_pipeline.sources.feature_tables import FeatureTables
 
 Row = dict[str, Any]
 COMPARED = 32
 """Requests on which the served model is compared with the trained generator."""
 
 
-def example_requests(
-    lists: pd.DataFrame, tables: Mapping[str, pd.DataFrame], space: FeatureSpace
-) -> list[Request]:
+def example_requests(lists: pd.DataFrame, tables: FeatureTables, space: FeatureSpace) -> list[Request]:
     """Returns the requests of some lists as a client would send them.
 
     Args:
         lists: The wanted requests, with user_id.
-        tables: requests, users, items and candidates (with scores) by name.
+        tables: Raw values of requests, users, items and scored candidates.
         space: The declared fields.
     Returns: One request for each list, in their order; a value that a table lacks is None.
     """
     groups = {name: [field for field in space.fields if field.group == name] for name in ("user", "context")}
-    user_rows = _rows(tables["users"], "user_id", lists["user_id"], groups["user"])
-    contexts = _rows(tables["requests"], "request_id", lists["request_id"], groups["context"])
+    user_rows = _rows(tables.users, "user_id", lists["user_id"], groups["user"])
+    contexts = _rows(tables.requests, "request_id", lists["request_id"], groups["context"])
     handed = _candidates_by_request(lists["request_id"], tables, space)
     return [
         Request(
@@ -41,13 +40,13 @@ def example_requests(
 
 
 def _candidates_by_request(
-    wanted: pd.Series, tables: Mapping[str, pd.DataFrame], space: FeatureSpace
+    wanted: pd.Series, tables: FeatureTables, space: FeatureSpace
 ) -> Mapping[Hashable, list[Row]]:
     scores = [field for field in space.fields if field.group == "score"]
     features = [field for field in space.fields if field.group == "item"]
-    candidates = tables["candidates"]
+    candidates = tables.candidates
     handed = candidates[candidates["request_id"].isin(wanted)].sort_values(["request_id", "candidate_index"])
-    item_rows = _rows(tables["items"], ITEM_ID, handed[ITEM_ID], features)
+    item_rows = _rows(tables.items, ITEM_ID, handed[ITEM_ID], features)
     unknown = dict.fromkeys(field.name for field in features)
     rows: dict[Hashable, list[Row]] = {request_id: [] for request_id in wanted}
     for request_id, row in zip(handed["request_id"], handed.to_dict("records"), strict=True):
