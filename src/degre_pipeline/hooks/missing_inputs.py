@@ -23,7 +23,9 @@ def check_inputs(
         pipelines: Every pipeline by name.
         run_params: Of the run, as Kedro hands them to hooks.
     """
-    wanted = sorted(name for name in pipeline.inputs() if not _is_parameter(name))
+    wanted = sorted(
+        name for name in pipeline.inputs() if name != "parameters" and not name.startswith("params:")
+    )
     missing = [name for name in wanted if name in catalog and not catalog.exists(name)]
     if not missing:
         return
@@ -41,10 +43,6 @@ def _why(catalog: DataCatalog, name: str) -> str:
     if isinstance(dataset, ShardsDataset):
         return f"{name}: {dataset.why_missing().rstrip('.')}"
     return f"{name} ({dataset_file(catalog, name)}) is not there"
-
-
-def _is_parameter(name: str) -> bool:
-    return name == "parameters" or name.startswith("params:")
 
 
 def _makers(missing: list[str], pipelines: Mapping[str, Pipeline]) -> list[str]:

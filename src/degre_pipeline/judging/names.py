@@ -101,16 +101,8 @@ TEACHERS_PREFIX, OWN_PREFIX = "teachers_prefix", "own_prefix"
 """Subjects of diagnostics alone: all lists that a search finds, and what the generator's choice follows."""
 
 METRICS = (
-    UTILITY,
-    REGRET,
-    NDCG,
-    *HIT_RATES.values(),
-    TIES,
-    *GAINS.values(),
-    HR1_BELOW_BEAM,
-    EXACT_REGRET,
-    *EXACT_HIT_RATES.values(),
-    RANK_CORRELATION,
+    *(UTILITY, REGRET, NDCG, TIES, HR1_BELOW_BEAM, EXACT_REGRET, RANK_CORRELATION),
+    *(*HIT_RATES.values(), *GAINS.values(), *EXACT_HIT_RATES.values()),
     *(R_AUC, PCOC, RMSE, LOSS, GAUC, GAUC_OVER_RANKING_SCORE),
     *(HIT_1, HIT_3, HIT_K, MRR, ORDER_OVER_SHOWN, SUPPORTED_SLOTS, MOVED_SLOTS),
     *(LISTS, IN_RANKING_ORDER, SLOT_ENTROPY, SLOT_COVERAGE, PAIRS_IN_BOTH_ORDERS),

@@ -154,6 +154,7 @@ def check(state: str, run_date: str, **place: Any) -> None:
     promotes no other version than the one that was found waiting.
     """
     from degre_pipeline.release import day_version
+    from degre_pipeline.release.versions import outcome_of
 
     client, model = _opened(place)
     version = _of_day(client, model, run_date)
@@ -161,7 +162,7 @@ def check(state: str, run_date: str, **place: Any) -> None:
     if holds and state == "waits":
         day_version.ask_about(client, version, os.environ.get(WORKFLOW_RUN, ""))
     sentence = f"{model}, version {version.version} of {run_date}: {state if holds else f'not so: {state}'}"
-    gate = f"{day_version.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
+    gate = f"{outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
     click.echo(printable(f"{sentence}. Gate: {gate}"))
     sys.exit(0 if holds else NOT_SO)
 

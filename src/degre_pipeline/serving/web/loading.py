@@ -38,7 +38,9 @@ def load_quickly(fetched: FetchedModel, wanted: RunnerName | Literal["auto"]) ->
     if wanted != "auto":
         order = RUNNERS[RUNNERS.index(wanted) :]
     else:
-        order = tuple(name for name in RUNNERS if name != "aotinductor" or _is_compiled(fetched))
+        order = tuple(
+            name for name in RUNNERS if name != "aotinductor" or any(_prepared(fetched).glob("decode_*.pt2"))
+        )
     for name in order:
         try:
             return load_with(fetched, name)
@@ -64,7 +66,3 @@ def _prepared(fetched: FetchedModel) -> Path:
     import torch
 
     return fetched.folder / f"torch-{torch.__version__}"
-
-
-def _is_compiled(fetched: FetchedModel) -> bool:
-    return any(_prepared(fetched).glob("decode_*.pt2"))
