@@ -38,7 +38,7 @@ def check_inputs(
 
 
 def _why(catalog: DataCatalog, name: str) -> str:
-    """Returns what is known of data that are not there; shards may be half there."""
+    """Returns why data are missing; of shards, how many of them exist."""
     dataset = catalog[name]
     if isinstance(dataset, ShardsDataset):
         return f"{name}: {dataset.why_missing().rstrip('.')}"
@@ -46,7 +46,7 @@ def _why(catalog: DataCatalog, name: str) -> str:
 
 
 def _makers(missing: list[str], pipelines: Mapping[str, Pipeline]) -> list[str]:
-    """Returns the pipelines that write them, each after those that it reads from."""
+    """Returns the pipelines that write the data, in an order in which they can run."""
     makers = [
         name for name, pipeline in pipelines.items() if name != ALL and set(missing) & pipeline.all_outputs()
     ]

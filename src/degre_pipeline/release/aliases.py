@@ -62,7 +62,7 @@ def point(client: MlflowClient, model: str, alias: str, to: int) -> None:
 
 
 def notice(client: MlflowClient, model: str) -> list[Entry]:
-    """Writes down every alias that is not where the ledger last saw it, and returns what was written.
+    """Writes every alias to the ledger that is not where the ledger last saw it, and returns the entries.
 
     A champion that was moved elsewhere leaves its earlier version behind as `previous_champion`, unless that
     alias was moved as well: then the way back is somebody's own choice.

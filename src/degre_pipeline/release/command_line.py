@@ -27,7 +27,7 @@ class Place:
 
 
 class _OneLine(click.Group):
-    """Says in one line what is wrong, and what MLflow refuses, such as a user who may not move an alias."""
+    """Reports errors in one line, also those of MLflow, such as a user who may not move an alias."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -266,7 +266,7 @@ def _noticed(client: Any, model: str) -> None:
 
 
 def _told(act: Callable[[], Sequence[Any]], otherwise: str) -> None:
-    """Acts and says what was moved; an error becomes one line."""
+    """Acts, and prints the moves; an error becomes one line."""
     try:
         done = act()
     except ValueError as error:

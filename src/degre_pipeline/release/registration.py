@@ -96,7 +96,7 @@ def metric_tags(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def identity_of(generator: TrainedWeights, run_date: str) -> str:
-    """Returns what two registrations of the same model on the same day have in common.
+    """Returns the hash that two registrations of the same model on the same day have in common.
 
     The weights stand for configuration, data and code: a change of any of these gives other weights.
     """
@@ -163,7 +163,7 @@ def check_program(
 
 
 def keep_trained(run_id: str, feature_space: FeatureSpace, models: Mapping[str, TrainedWeights]) -> None:
-    """Keeps all that was trained for a version with its run."""
+    """Keeps the feature space and the models of a version with its run."""
     keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(feature_space, models))
 
 

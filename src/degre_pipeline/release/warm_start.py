@@ -1,4 +1,4 @@
-"""What a day's models may start from: what was trained for the champion that served before that day."""
+"""What a day's models may start from: the models of the champion that served before that day."""
 
 import json
 import logging
@@ -22,14 +22,14 @@ from degre_pipeline.reranker.schema import Field
 logger = logging.getLogger(__name__)
 
 FOLDER = "trained"
-"""Where a version's run keeps what was trained for it."""
+"""Folder of a version's models among the artifacts of its run."""
 MODELS = (names.MINING_EVALUATOR, names.EXTERNAL_EVALUATOR, names.GENERATOR)
 _FEATURE_SPACE, _CONFIG = "feature_space.json", "config"
 
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What was trained for an earlier version.
+    """The models that were trained for an earlier version.
 
     Attributes:
         feature_space: Without fields where there is no earlier version.
@@ -75,7 +75,7 @@ def start_of_day(
 
 
 def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
-    """Writes what was trained for a version to its run."""
+    """Writes the models and the feature space of a version to its run."""
     # Not by `datasets.ModelDataset`: nodes call this, and nothing that they import may need Kedro.
     with TemporaryDirectory() as folder:
         Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space.to_dict()), encoding="utf-8")

@@ -83,7 +83,7 @@ def hold_contest(
     list_length: int,
     config: GateConfig,
 ) -> Contest:
-    """Lets a registered version, and those that it is compared with, rank the slice.
+    """Lets a registered version and its opponents rank the slice.
 
     Args:
         registered: name, version and run_id of the challenger.

@@ -84,7 +84,7 @@ def settle(client: mlflow.MlflowClient, version: ModelVersion, decision: Decisio
 def write_outcome(
     client: mlflow.MlflowClient, version: ModelVersion, decision: Decision, report: str
 ) -> None:
-    """Tags the version with what was decided on what, and keeps the report with the version's run.
+    """Tags the version with the decision and its slice, and keeps the report with the version's run.
 
     A version that passed on its day stays one when its day is run again after a later champion has learned
     from that day: then nothing can be compared any more, and nothing new is known.

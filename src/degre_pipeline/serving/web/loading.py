@@ -62,7 +62,7 @@ def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
 
 
 def _prepared(fetched: FetchedModel) -> Path:
-    """Returns the folder of what was prepared; another torch may not read what this one compiled."""
+    """Returns the folder of prepared files, one for each torch: another torch may not read compiled ones."""
     import torch
 
     return fetched.folder / f"torch-{torch.__version__}"

@@ -202,7 +202,7 @@ def _is_final(state: str) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and what it has started."""
+    """Ends the process and its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
     try:
