@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from degre_pipeline.datasets.model_dataset import ModelDataset
 from degre_pipeline.judging import names
 from degre_pipeline.release.served_before import champions_before
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
@@ -76,12 +77,10 @@ def start_of_day(
 
 def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
     """Writes the models and the feature space of a version to its run."""
-    # Not by `datasets.ModelDataset`: nodes call this, and nothing that they import may need Kedro.
     with TemporaryDirectory() as folder:
         Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space.to_dict()), encoding="utf-8")
         for name, model in trained.models.items():
-            described = {_CONFIG: json.dumps(model.config)}
-            save_file(dict(model.weights), Path(folder, f"{name}.safetensors"), metadata=described)
+            ModelDataset(f"{folder}/{name}.safetensors").save(model)
         client.log_artifacts(run_id, folder, FOLDER)
 
 
@@ -99,5 +98,8 @@ def what_was_trained_for(version: ModelVersion) -> StartingPoint:
 
 def _read(path: Path) -> TrainedWeights:
     with safe_open(path, framework="pt") as file:
-        config = json.loads(file.metadata()[_CONFIG])
-    return TrainedWeights(load_file(path), config)
+        header = file.metadata()
+    if _CONFIG not in header:
+        return ModelDataset(str(path)).load()
+    # Versions that were registered before these files had hashes have the configuration in plain sight.
+    return TrainedWeights(load_file(path), json.loads(header[_CONFIG]))
