@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from degre_pipeline.reranker.schema import RANKING_SCORE, ROLES
+from degre_pipeline.reranker.schema import ROLES
 
 Row = dict[str, Any]
 """A figure: {subject, judge, metric, value, low, high}."""
@@ -17,7 +17,7 @@ SUBJECTS = (GENERATOR, BEAM, RANKING_ORDER, RANDOM, EXPOSED)
 ITEM_MEAN = "item_mean"
 """Subject: lists by the click rate of the item alone."""
 BY_FEATURE = "by_"
-"""How a subject's name begins whose lists follow the click rate of one feature."""
+"""Begins the name of a subject whose lists follow the click rate of one feature."""
 OPTIMUM = "optimum"
 """Subject in the truth study: the best list that there is."""
 
@@ -40,8 +40,7 @@ LOG = "log"
 
 MINING_EVALUATOR, EXTERNAL_EVALUATOR = (f"{role}_evaluator" for role in ROLES)
 TRUE_MODEL = "true_model"
-MODELS = (MINING_EVALUATOR, EXTERNAL_EVALUATOR, TRUE_MODEL, RANKING_SCORE)
-"""Subjects that predict clicks."""
+"""Subjects that predict clicks, beside `schema.RANKING_SCORE`."""
 
 UTILITY = "utility"
 REGRET = "regret"
