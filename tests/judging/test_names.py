@@ -15,7 +15,7 @@ PACKAGE = Path(names.__file__).parents[1]
 LOWER_ROOMS = {"reranker", "simulation"}
 """Cannot import the names; what they share with them, the names take from them."""
 
-COMMON = {"by_", "clicks", "lists", "log", "loss", "epoch", names.RANKING_SCORE}
+COMMON = {"by_", "clicks", "lists", "log", "loss", "epoch"}
 """Names that are columns, datasets or plain words as well; these are not searched for."""
 
 OTHER_MEANINGS = {

@@ -1,8 +1,14 @@
 """What is kept of a version is found again by the days after it, and only where it can be gone on from."""
 
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import mlflow
 import pytest
 import torch
+from kedro.io import DatasetError
+from safetensors.torch import save_file
 
 from degre_pipeline.release.promotion import promote
 from degre_pipeline.release.served_before import champions_before, first_champion_before
@@ -42,6 +48,32 @@ def test_a_day_starts_from_the_last_champion_of_an_earlier_day(champions) -> Non
         assert start.models["generator"].weights["w"].tolist() == [version, version]
         assert start.models["mining_evaluator"].config == {"model": "mining_evaluator"}
         assert start.feature_space.vocabularies["item_id"] == tuple(str(item) for item in range(version))
+
+
+def test_weights_that_an_earlier_version_of_this_project_kept_are_still_read(champions) -> None:
+    run_id = champions.get_model_version("reranker", "3").run_id
+    for name in MODELS:  # that version wrote no hashes
+        with TemporaryDirectory() as folder:
+            file = f"{folder}/{name}.safetensors"
+            save_file({"w": torch.full((2,), 7.0)}, file, metadata={"config": json.dumps({"model": "old"})})
+            champions.log_artifact(run_id, file, "trained")
+
+    start = start_of_day("reranker", "2026-03-01", fields=FIELDS, **DIVISION)
+
+    assert start.models["generator"].config == {"model": "old"}
+    assert start.models["generator"].weights["w"].tolist() == [7.0, 7.0]
+
+
+def test_a_changed_bit_in_kept_weights_is_noticed(champions, tmp_path) -> None:
+    run_id = champions.get_model_version("reranker", "3").run_id
+    file = Path(champions.download_artifacts(run_id, "trained/generator.safetensors", str(tmp_path)))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    champions.log_artifact(run_id, str(file), "trained")
+
+    with pytest.raises(DatasetError, match="'w' is not what was written"):
+        start_of_day("reranker", "2026-03-01", fields=FIELDS, **DIVISION)
 
 
 def test_after_a_way_back_the_next_day_starts_from_the_version_that_serves(champions) -> None:

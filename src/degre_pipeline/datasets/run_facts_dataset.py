@@ -9,7 +9,7 @@ from degre_pipeline.run_facts import RunFacts, facts_now
 
 
 class RunFactsDataset(AbstractDataset[None, RunFacts]):
-    """Tells a node what run it is part of; there is no file, and nothing can be saved."""
+    """Gives a node the facts of its run; there is no file, and nothing can be saved."""
 
     def __init__(self, data: str, project: str = ".", metadata: dict[str, Any] | None = None) -> None:
         """Name the data.

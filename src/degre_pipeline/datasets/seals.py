@@ -16,7 +16,7 @@ def seal_of(path: Path) -> Path:
 
 
 def check_seal(path: Path) -> None:
-    """Raise DatasetError if a file is missing or not what was written; one without a seal is let through."""
+    """Raise DatasetError if a file is missing or has changed; one without a seal is let through."""
     if not path.is_file():
         raise DatasetError(f"{path} does not exist; run the pipeline that writes it.")
     try:

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 class Sampled(NamedTuple):
-    """An arm's visits with what is needed to resample its users.
+    """An arm's visits, and the weights of its users in each resample.
 
     Attributes:
         visits: Its rows.

@@ -13,7 +13,7 @@ GATE_DATASET = "gate_decision"
 
 
 class ClosingTableHook:
-    """Prints the results as the last thing of a run that evaluated, and what the gate said."""
+    """Prints the results at the end of a run that evaluated, and the gate's decision."""
 
     def __init__(self) -> None:
         """Start without results."""

@@ -41,7 +41,7 @@ def _missing(pipeline: Pipeline, catalog: DataCatalog) -> list[str]:
 
 
 def _why(catalog: DataCatalog, name: str) -> str:
-    """Returns what is known of data that are not there; shards may be half there."""
+    """Returns why data are missing; of shards, how many of them exist."""
     dataset = catalog[name]
     if isinstance(dataset, ShardsDataset):
         return f"{name}: {dataset.why_missing().rstrip('.')}"

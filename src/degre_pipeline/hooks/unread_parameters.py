@@ -45,7 +45,7 @@ def unread_parameters(leaves: Iterable[str], read: Collection[str]) -> list[str]
 
 
 def _alternatives(leaf: str, read: Collection[str]) -> str:
-    """Return the names that the reader can have meant: those of the same pipeline, or else all."""
+    """Return the names that may have been meant: the parameters of the same pipeline, or else all."""
     return ", ".join(sorted({name for name in read if _section(name) == _section(leaf)} or read))
 
 

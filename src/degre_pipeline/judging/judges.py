@@ -1,4 +1,4 @@
-"""Who says what a list is worth: an evaluator, or the truth of the simulated shop."""
+"""The judges, which say what a list is worth: evaluators, and the truth of the simulated shop."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class EvaluatorJudge:
 
 @dataclass(frozen=True)
 class TruthJudge:
-    """What really drives the simulated shop's clicks."""
+    """The true click model of the simulated shop."""
 
     truth: ClickTruth
     name: str = names.TRUTH
@@ -110,7 +110,7 @@ def true_ndcg(prefix_values: Values, optimum: Optimum) -> Values:
 
 
 def truth_or_none(click_truth: Mapping[str, Tensor], requests: Requests) -> ClickTruth | None:
-    """Returns what drives the clicks of the requests, in their order; None where nobody knows it."""
+    """Returns the true click model of the requests, in their order; None where it is not known."""
     return ClickTruth.from_tensors(click_truth).select(requests.request_id.tolist()) if click_truth else None
 
 

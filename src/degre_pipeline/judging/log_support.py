@@ -114,7 +114,7 @@ def varies(figures: Mapping[str, float]) -> bool:
 
 
 def statements(figures: Mapping[str, float]) -> list[str]:
-    """Returns what the figures of a log mean, a sentence each, the gravest first; none without figures."""
+    """Returns the meaning of a log's figures, a sentence each, the gravest first; none without figures."""
     if not figures:
         return []
     sentences = []

@@ -80,7 +80,7 @@ def _candidate_columns(sizes: Sequence[FieldSize]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class LoggedRequests:
-    """Test requests, and what else is known of them.
+    """Test requests with their users, and which of them were shown a random list.
 
     Attributes:
         requests: b requests.

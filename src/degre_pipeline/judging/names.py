@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from degre_pipeline.reranker.schema import RANKING_SCORE, ROLES
+from degre_pipeline.reranker.schema import ROLES
 
 Row = dict[str, Any]
 """A figure: {subject, judge, metric, value, low, high}."""
@@ -17,7 +17,7 @@ SUBJECTS = (GENERATOR, BEAM, RANKING_ORDER, RANDOM, EXPOSED)
 ITEM_MEAN = "item_mean"
 """Subject: lists by the click rate of the item alone."""
 BY_FEATURE = "by_"
-"""How a subject's name begins whose lists follow the click rate of one feature."""
+"""Begins the name of a subject whose lists follow the click rate of one feature."""
 OPTIMUM = "optimum"
 """Subject in the truth study: the best list that there is."""
 
@@ -40,8 +40,7 @@ LOG = "log"
 
 MINING_EVALUATOR, EXTERNAL_EVALUATOR = (f"{role}_evaluator" for role in ROLES)
 TRUE_MODEL = "true_model"
-MODELS = (MINING_EVALUATOR, EXTERNAL_EVALUATOR, TRUE_MODEL, RANKING_SCORE)
-"""Subjects that predict clicks."""
+"""Subjects that predict clicks, beside `schema.RANKING_SCORE`."""
 
 UTILITY = "utility"
 REGRET = "regret"
@@ -101,16 +100,8 @@ TEACHERS_PREFIX, OWN_PREFIX = "teachers_prefix", "own_prefix"
 """Subjects of diagnostics alone: all lists that a search finds, and what the generator's choice follows."""
 
 METRICS = (
-    UTILITY,
-    REGRET,
-    NDCG,
-    *HIT_RATES.values(),
-    TIES,
-    *GAINS.values(),
-    HR1_BELOW_BEAM,
-    EXACT_REGRET,
-    *EXACT_HIT_RATES.values(),
-    RANK_CORRELATION,
+    *(UTILITY, REGRET, NDCG, TIES, HR1_BELOW_BEAM, EXACT_REGRET, RANK_CORRELATION),
+    *(*HIT_RATES.values(), *GAINS.values(), *EXACT_HIT_RATES.values()),
     *(R_AUC, PCOC, RMSE, LOSS, GAUC, GAUC_OVER_RANKING_SCORE),
     *(HIT_1, HIT_3, HIT_K, MRR, ORDER_OVER_SHOWN, SUPPORTED_SLOTS, MOVED_SLOTS),
     *(LISTS, IN_RANKING_ORDER, SLOT_ENTROPY, SLOT_COVERAGE, PAIRS_IN_BOTH_ORDERS),

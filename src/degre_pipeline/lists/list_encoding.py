@@ -31,7 +31,7 @@ def check_fields(fields: Sequence[Field], tables: FeatureTables) -> None:
 def fit_on_training(
     fields: Sequence[Field], lists: pd.DataFrame, tables: FeatureTables, earlier: FeatureSpace | None = None
 ) -> FeatureSpace:
-    """Returns the feature space of what training requests show: their users, contexts and candidates.
+    """Returns the feature space of the users, contexts and candidates of training requests.
 
     With an earlier space, its values keep their indices; see `fit_feature_space`.
     """

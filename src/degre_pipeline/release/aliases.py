@@ -7,9 +7,9 @@ from mlflow.exceptions import MlflowException
 
 from degre_pipeline.release import ledger
 from degre_pipeline.release.filters import quoted
-from degre_pipeline.release.ledger import NOT_JUDGED, By, Entry, Move
+from degre_pipeline.release.ledger import By, Entry, Move
 from degre_pipeline.release.turns import in_turn
-from degre_pipeline.release.versions import origin_of, version_or_none
+from degre_pipeline.release.versions import origin_of, outcome_of, version_or_none
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous_champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
@@ -62,7 +62,7 @@ def point(client: MlflowClient, model: str, alias: str, to: int) -> None:
 
 
 def notice(client: MlflowClient, model: str) -> list[Entry]:
-    """Writes down every alias that is not where the ledger last saw it, and returns what was written.
+    """Writes every alias to the ledger that is not where the ledger last saw it, and returns the entries.
 
     A champion that was moved elsewhere leaves its earlier version behind as `previous_champion`, unless that
     alias was moved as well: then the way back is somebody's own choice.
@@ -102,12 +102,6 @@ def _keep_way_back(client: MlflowClient, seen: Move) -> list[Entry]:
     return [kept] if kept else []
 
 
-def gate_outcome(client: MlflowClient, model: str, version: int | None) -> str:
-    """Returns what the gate said of a version: `promote`, `hold`, `refuse` or `not judged`."""
-    found = version_or_none(client, model, version)
-    return str(found.tags.get("gate_outcome", NOT_JUDGED)) if found else NOT_JUDGED
-
-
 def write_down(
     client: MlflowClient,
     model: str,
@@ -133,9 +127,9 @@ def write_down(
         why: The reason.
         from_origin: Of the version where it was; None: of the version that has this number now.
     """
-    outcome = gate_outcome(client, model, to)
-    origins = [version_or_none(client, model, version) for version in (before, to)]
-    one, other = (None if version is None else origin_of(version) for version in origins)
+    versions = [version_or_none(client, model, version) for version in (before, to)]
+    one, other = (None if version is None else origin_of(version) for version in versions)
+    outcome = outcome_of(versions[1])
     written = Move(
         model=model,
         alias=alias,

@@ -27,7 +27,7 @@ class Place:
 
 
 class _OneLine(click.Group):
-    """Says in one line what is wrong, and what MLflow refuses, such as a user who may not move an alias."""
+    """Reports errors in one line, also those of MLflow, such as a user who may not move an alias."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -154,6 +154,7 @@ def check(state: str, run_date: str, **place: Any) -> None:
     promotes no other version than the one that was found waiting.
     """
     from degre_pipeline.release import day_version
+    from degre_pipeline.release.versions import outcome_of
 
     client, model = _opened(place)
     version = _of_day(client, model, run_date)
@@ -161,7 +162,7 @@ def check(state: str, run_date: str, **place: Any) -> None:
     if holds and state == "waits":
         day_version.ask_about(client, version, os.environ.get(WORKFLOW_RUN, ""))
     sentence = f"{model}, version {version.version} of {run_date}: {state if holds else f'not so: {state}'}"
-    gate = f"{day_version.outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
+    gate = f"{outcome_of(version)}, {version.tags.get('gate_decided_by', '')}"
     click.echo(printable(f"{sentence}. Gate: {gate}"))
     sys.exit(0 if holds else NOT_SO)
 
@@ -265,7 +266,7 @@ def _noticed(client: Any, model: str) -> None:
 
 
 def _told(act: Callable[[], Sequence[Any]], otherwise: str) -> None:
-    """Acts and says what was moved; an error becomes one line."""
+    """Acts, and prints the moves; an error becomes one line."""
     try:
         done = act()
     except ValueError as error:

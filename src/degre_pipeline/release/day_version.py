@@ -5,9 +5,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from degre_pipeline.release.aliases import CHALLENGER, CHAMPION, positions
 from degre_pipeline.release.filters import quoted
-from degre_pipeline.release.ledger import NOT_JUDGED
 from degre_pipeline.release.promotion import LET_THROUGH
-from degre_pipeline.release.versions import version_or_none
+from degre_pipeline.release.versions import outcome_of, version_or_none
 
 ASKED_IN = "asked_in"
 """Tag of a version: the run of a workflow in which a person was asked about it."""
@@ -28,11 +27,6 @@ def version_of_day(client: MlflowClient, model: str, run_date: str) -> ModelVers
             "allowed: a day whose model is registered"
         )
     return max(found, key=lambda version: int(version.version))
-
-
-def outcome_of(version: ModelVersion) -> str:
-    """Returns what the gate said of a version."""
-    return str(version.tags.get("gate_outcome", NOT_JUDGED))
 
 
 def serves(client: MlflowClient, model: str, version: ModelVersion) -> bool:

@@ -27,7 +27,6 @@ By = Literal["person", "gate", "registration", "elsewhere"]
 """Who moves aliases: `elsewhere` is a move that was found, such as one in the MLflow UI."""
 REPORT = "gate"
 """Folder of the gate's report, among the artifacts of a version's run and of a move's run."""
-NOT_JUDGED = "not judged"
 _PAGE = 200
 
 

@@ -6,7 +6,6 @@ from degre_pipeline.release.aliases import (
     CHALLENGER,
     CHAMPION,
     PREVIOUS_CHAMPION,
-    gate_outcome,
     point,
     positions,
     write_down,
@@ -14,7 +13,7 @@ from degre_pipeline.release.aliases import (
 from degre_pipeline.release.ledger import By, Entry
 from degre_pipeline.release.served_before import other_champion
 from degre_pipeline.release.turns import in_turn
-from degre_pipeline.release.versions import version_or_none
+from degre_pipeline.release.versions import outcome_of, version_or_none
 
 LET_THROUGH = ("promote", "hold")
 """Outcomes of the gate whose version a person may promote without insisting."""
@@ -46,12 +45,13 @@ def promote(
     with in_turn(client):
         now = positions(client, model)
         chosen = now.get(CHALLENGER) if version is None else version
-        if version_or_none(client, model, chosen) is None:
+        found = version_or_none(client, model, chosen)
+        if found is None:
             raise ValueError(
                 f"version {version or 'of the challenger'} of {model!r} is not in the registry; "
                 "allowed: a registered version; `degre history` and the MLflow UI list them"
             )
-        outcome = gate_outcome(client, model, chosen)
+        outcome = outcome_of(found)
         if outcome not in LET_THROUGH and not force:
             raise ValueError(
                 f"the gate's outcome for version {chosen} is {outcome!r}; "

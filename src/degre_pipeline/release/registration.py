@@ -103,7 +103,7 @@ def metric_tags(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def identity_of(generator: TrainedWeights, run_date: str) -> str:
-    """Returns what two registrations of the same model on the same day have in common.
+    """Returns the hash that two registrations of the same model on the same day have in common.
 
     The weights stand for configuration, data and code: a change of any of these gives other weights.
     """
@@ -170,7 +170,7 @@ def check_program(
 
 
 def keep_trained(run_id: str, models: TrainedModels) -> None:
-    """Keeps with a version's run what models of a later day can start from."""
+    """Keeps the feature space and the models of a version with its run."""
     by_name = {name: getattr(models, name) for name in MODELS}
     keep_for_later(mlflow.MlflowClient(), run_id, StartingPoint(models.feature_space, by_name))
 

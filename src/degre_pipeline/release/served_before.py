@@ -88,13 +88,10 @@ def best_champion_before(client: MlflowClient, version: ModelVersion, days: int)
     for entry, served in reversed(_promotions(client, version.name)):
         if not earliest <= served.tags.get("run_date", today) < today:
             continue
-        if best is None or entry.move.by != "gate" or best.version in _worse_than(served):
+        worse_versions = served.tags.get(SUPERIOR_TO, "").split(",")
+        if best is None or entry.move.by != "gate" or best.version in worse_versions:
             best = served
     return best
-
-
-def _worse_than(version: ModelVersion) -> list[str]:
-    return str(version.tags.get(SUPERIOR_TO, "")).split(",")
 
 
 def _promotions(client: MlflowClient, model: str) -> list[tuple[Entry, ModelVersion]]:

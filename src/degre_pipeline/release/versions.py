@@ -4,6 +4,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+NOT_JUDGED = "not judged"
+
 
 def version_or_none(
     client: MlflowClient, model: str, version: int | None, origin: str | None = None
@@ -23,6 +25,11 @@ def version_or_none(
     except MlflowException:
         return None
     return found if origin in (None, origin_of(found)) else None
+
+
+def outcome_of(version: ModelVersion | None) -> str:
+    """Returns what the gate said of a version: `promote`, `hold`, `refuse` or `not judged`."""
+    return str(version.tags.get("gate_outcome", NOT_JUDGED)) if version is not None else NOT_JUDGED
 
 
 def origin_of(version: ModelVersion) -> str:

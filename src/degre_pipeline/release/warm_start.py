@@ -1,4 +1,4 @@
-"""What a day's models may start from: what was trained for the champion that served before that day."""
+"""What a day's models may start from: the models of the champion that served before that day."""
 
 import json
 import logging
@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from degre_pipeline.datasets.model_dataset import ModelDataset
 from degre_pipeline.judging import names
 from degre_pipeline.release.served_before import champions_before
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
@@ -22,14 +23,14 @@ from degre_pipeline.reranker.schema import Field
 logger = logging.getLogger(__name__)
 
 FOLDER = "trained"
-"""Where a version's run keeps what was trained for it."""
+"""Folder of a version's models among the artifacts of its run."""
 MODELS = (names.MINING_EVALUATOR, names.EXTERNAL_EVALUATOR, names.GENERATOR)
 _FEATURE_SPACE, _CONFIG = "feature_space.json", "config"
 
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What was trained for an earlier version.
+    """The models that were trained for an earlier version.
 
     Attributes:
         feature_space: Without fields where there is no earlier version.
@@ -75,13 +76,11 @@ def start_of_day(
 
 
 def keep_for_later(client: MlflowClient, run_id: str, trained: StartingPoint) -> None:
-    """Writes what was trained for a version to its run."""
-    # Not by `datasets.ModelDataset`: nodes call this, and nothing that they import may need Kedro.
+    """Writes the models and the feature space of a version to its run."""
     with TemporaryDirectory() as folder:
         Path(folder, _FEATURE_SPACE).write_text(json.dumps(trained.feature_space.to_dict()), encoding="utf-8")
         for name, model in trained.models.items():
-            described = {_CONFIG: json.dumps(model.config)}
-            save_file(dict(model.weights), Path(folder, f"{name}.safetensors"), metadata=described)
+            ModelDataset(f"{folder}/{name}.safetensors").save(model)
         client.log_artifacts(run_id, folder, FOLDER)
 
 
@@ -99,5 +98,8 @@ def what_was_trained_for(version: ModelVersion) -> StartingPoint:
 
 def _read(path: Path) -> TrainedWeights:
     with safe_open(path, framework="pt") as file:
-        config = json.loads(file.metadata()[_CONFIG])
-    return TrainedWeights(load_file(path), config)
+        header = file.metadata()
+    if _CONFIG not in header:
+        return ModelDataset(str(path)).load()
+    # Versions that were registered before these files had hashes have the configuration in plain sight.
+    return TrainedWeights(load_file(path), json.loads(header[_CONFIG]))

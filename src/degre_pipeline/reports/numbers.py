@@ -43,7 +43,8 @@ def estimates_of(metrics: Iterable[Mapping[str, Any]]) -> Estimates:
     """
     found = {}
     for row in metrics:
-        value, low, high = (_number_or_nan(row.get(name)) for name in ("value", "low", "high"))
+        figure = (row.get(name) for name in ("value", "low", "high"))
+        value, low, high = (math.nan if part is None else float(part) for part in figure)
         if not math.isnan(value):
             found[str(row["subject"]), str(row["judge"]), str(row["metric"])] = Estimate(value, low, high)
     return found
@@ -107,7 +108,3 @@ def interval(estimate: Estimate | None, digits: int = 3, *, signed: bool = False
         return ""
     low, high = (number(bound, digits, signed=signed) for bound in (estimate.low, estimate.high))
     return f"[{low}, {high}]"
-
-
-def _number_or_nan(value: Any) -> float:
-    return math.nan if value is None else float(value)

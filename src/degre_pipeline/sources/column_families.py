@@ -100,10 +100,6 @@ _FAMILIES: Mapping[str, Callable[[pa.DataType], bool]] = {
 }
 
 
-def _unchanged(part: pa.ChunkedArray) -> list[pa.Array]:
-    return list(part.chunks)
-
-
 def _as_whole(part: pa.ChunkedArray) -> list[pa.Array]:
     try:
         return list(part.cast(pa.int64()).chunks)
@@ -138,14 +134,6 @@ def _as_time(part: pa.ChunkedArray) -> list[pa.Array]:
     return list(part.cast(pa.timestamp(part.type.unit)).chunks)
 
 
-def _as_truth(part: pa.ChunkedArray) -> list[pa.Array]:
-    return list(part.cast(pa.bool_()).chunks)
-
-
-def _as_texts(part: pa.ChunkedArray) -> list[pa.Array]:
-    return [_as_text(chunk) for chunk in part.chunks]
-
-
 def _as_text(chunk: pa.Array) -> pa.Array:
     """Returns the tokens of the values; a missing one stays missing."""
     if _is_bytes(chunk.type):
@@ -174,11 +162,11 @@ def _joined(values: Sequence[Any] | None) -> str | None:
 
 
 _READ: Mapping[str, Callable[[pa.ChunkedArray], list[pa.Array]]] = {
-    NOTHING: _unchanged,
+    NOTHING: lambda part: list(part.chunks),
     WHOLE: _as_whole,
     NUMBER: _as_number,
-    TRUTH: _as_truth,
-    TEXT: _as_texts,
+    TRUTH: lambda part: list(part.cast(pa.bool_()).chunks),
+    TEXT: lambda part: [_as_text(chunk) for chunk in part.chunks],
     TIME: _as_time,
     LIST: _as_tags,
 }

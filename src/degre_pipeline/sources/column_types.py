@@ -38,7 +38,7 @@ def settle(typed: pd.Series) -> pd.Series:
 
 
 def read_column(values: pd.Series) -> tuple[pd.Series, Mask, Mask]:
-    """Returns the values in the column's type as far as they can be read, and what cannot.
+    """Returns the values that can be read in the column's type, and marks of those that cannot.
 
     Returns: The values, for `settle`; True where a value is missing that is
         required; True where there is a value that the column does not allow.

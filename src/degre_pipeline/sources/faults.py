@@ -68,7 +68,7 @@ class Wrong:
 
 
 def read_columns(log: RequestLog, fields: Iterable[Field]) -> tuple[RequestLog, list[Fault]]:
-    """Returns the log with its own columns in their types, missing where unreadable, and what is unreadable.
+    """Returns the log with its own columns in their types, unreadable values missing, and their faults.
 
     Unknown scores, conversions and prices become NaN.
     """

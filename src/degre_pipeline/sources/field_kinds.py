@@ -86,7 +86,7 @@ def declared_form(values: pd.Series, kind: Kind) -> tuple[pd.Series, Mask]:
 
 
 def describe_wrong_form(table: str, values: pd.Series, kind: Kind, wrong: Mask) -> str:
-    """Says which value is not allowed in a field, and what is."""
+    """Says which value a field does not allow, and which it allows."""
     return (
         f"Column '{table}.{values.name}' has type {values.dtype} ({example(values, wrong)}), "
         f"allowed for a field of kind {kind!r}: {_ALLOWED[kind]}, or a missing value"

@@ -93,7 +93,7 @@ class RequestLogFilesConfig:
 def read_request_log_files(
     config: RequestLogFilesConfig, run_date: date, fields: Sequence[Field] = ()
 ) -> tuple[RequestLog, pd.DataFrame]:
-    """Returns the request log kept in five files, or its days up to the run date, and what was set aside.
+    """Returns the request log of five files, or its days up to the run date, and the requests set aside.
 
     What lies outside of the wanted days is not looked at, so that a wrong row of another day stops nothing.
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class SpoiltLogError(ValueError):
-    """A log in which more is wrong than may be set aside."""
+    """A log in which more requests are spoilt than may be set aside."""
 
 
 def conform_but_for_spoilt(
@@ -71,7 +71,7 @@ def conform_but_for_spoilt(
 
 
 def _without(log: RequestLog, faults: Sequence[Fault]) -> RequestLog:
-    """Returns the log without what the faults spoil, its columns in their final types."""
+    """Returns the log without spoilt requests and rows, its columns in their final types."""
     spoilt = np.unique(np.concatenate([NOBODY, *(fault.request_ids for fault in faults)]))
     kept = dict(log.tables())
     for name in OF_REQUESTS if faults else ():
@@ -98,7 +98,7 @@ def _check_share(faults: Sequence[Fault], log: RequestLog, may_drop: float) -> N
 
 
 def nothing_set_aside() -> pd.DataFrame:
-    """Returns the table of what was set aside, without a row."""
+    """Returns the table of requests set aside, without a row."""
     return pd.DataFrame({"request_id": NOBODY, "reason": pd.Series([], dtype="str")})
 
 

@@ -25,7 +25,7 @@ from degre_pipeline.sources.request_log import RequestLog, conform
 
 
 def simulate_request_log(config: ShopConfig, run_date: datetime.date) -> tuple[RequestLog, ClickTruth]:
-    """The log of `config.days` days up to and including the run date, and what really drove its clicks.
+    """The log of `config.days` days up to and including the run date, and the true model of its clicks.
 
     A date's rows depend on the configuration and the date, never on the window it is asked for in.
     """

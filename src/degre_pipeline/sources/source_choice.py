@@ -16,7 +16,7 @@ from degre_pipeline.sources.set_aside import nothing_set_aside
 from degre_pipeline.sources.simulated_shop import simulate_request_log
 
 Truth = dict[str, torch.Tensor]
-"""What really drives clicks, as tensors; empty where nobody knows it."""
+"""The true click model as tensors; empty where it is not known."""
 
 Read = tuple[RequestLog, Truth, pd.DataFrame]
 """The request log, the truth of its clicks, and `request_id` and `reason` of requests that were set aside."""

@@ -23,10 +23,6 @@ def _kind(values: pd.Series) -> str:
     return OTHER
 
 
-def _is_list(values: pd.Series) -> bool:
-    return bool(values.map(types.is_list_like).all())
-
-
 # In this order: a truth value also counts as numeric, and any empty column as a list.
 _KINDS: tuple[tuple[str, Callable[[pd.Series], bool]], ...] = (
     (OTHER, types.is_bool_dtype),
@@ -34,5 +30,5 @@ _KINDS: tuple[tuple[str, Callable[[pd.Series], bool]], ...] = (
     (NUMBER, types.is_numeric_dtype),
     (TIME, types.is_datetime64_any_dtype),
     (TEXT, types.is_string_dtype),  # of an object column: if all its values are strings
-    (LIST, _is_list),
+    (LIST, lambda values: bool(values.map(types.is_list_like).all())),
 )

@@ -4,11 +4,6 @@ import numpy as np
 import pandas as pd
 
 
-def unchanged(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table itself: every rule about it is about single columns."""
-    return frame
-
-
 def with_candidate_checks(candidates: pd.DataFrame) -> pd.DataFrame:
     """Return the candidates with `expected_index` and `score_to_check`.
 

@@ -12,7 +12,6 @@ from degre_pipeline.reranker.schema import ROLES, SPLITS
 from degre_pipeline.validation.column_kinds import IDENTIFIER, LIST, NUMERIC, TEXT, TIME, WHOLE
 from degre_pipeline.validation.derived_columns import (
     flat_lists,
-    unchanged,
     with_candidate_checks,
     with_exposure_checks,
 )
@@ -37,14 +36,14 @@ class TableSuite:
     Attributes:
         columns: The kinds of values (see `column_kinds`) that each required column may hold.
         keys: Columns that name an offending row in an error.
-        derive: Adds the columns that the rules about whole requests need.
         rules: Builds the expectations; called only when a table is validated.
+        derive: Adds the columns that rules about whole requests need; none where there are no such rules.
     """
 
     columns: Mapping[str, tuple[str, ...]]
     keys: tuple[str, ...]
-    derive: Callable[[pd.DataFrame], pd.DataFrame]
     rules: Callable[[], list["Expectation"]]
+    derive: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame
 
 
 def _log_rules(table: str) -> list["Expectation"]:
@@ -117,7 +116,6 @@ SUITES: Mapping[str, TableSuite] = MappingProxyType(
         "requests": TableSuite(
             columns={"request_id": (WHOLE,), "user_id": IDENTIFIER, "requested_at": (TIME,)},
             keys=("request_id",),
-            derive=unchanged,
             rules=partial(_log_rules, "requests"),
         ),
         "candidates": TableSuite(
@@ -149,13 +147,11 @@ SUITES: Mapping[str, TableSuite] = MappingProxyType(
         "users": TableSuite(
             columns={"user_id": IDENTIFIER},
             keys=("user_id",),
-            derive=unchanged,
             rules=partial(_log_rules, "users"),
         ),
         "items": TableSuite(
             columns={"item_id": IDENTIFIER},
             keys=("item_id",),
-            derive=unchanged,
             rules=partial(_log_rules, "items"),
         ),
         "lists": TableSuite(

@@ -67,7 +67,9 @@ class Contest(NamedTuple):
     def differing_shapes(self, requests: Requests, generator: TrainedWeights) -> int:
         """Returns for how many shapes the challenger's program gives other lists than a generator does."""
         contender = self.challenger.contender
-        if contender is None or _sizes(contender) != generator.config["sizes"]:
+        if contender is None:
+            return len(SHAPES)
+        if [size.as_dict() for size in contender.space.sizes()] != generator.config["sizes"]:
             return len(SHAPES)
         most = contender.served.example.most_candidates
         return len(differing_shapes(contender.runner, requests, generator, most))
@@ -81,7 +83,7 @@ def hold_contest(
     list_length: int,
     config: GateConfig,
 ) -> Contest:
-    """Lets a registered version, and those that it is compared with, rank the slice.
+    """Lets a registered version and its opponents rank the slice.
 
     Args:
         registered: name, version and run_id of the challenger.
@@ -191,10 +193,6 @@ def _timed(performances: Sequence[Performance], timed: int) -> list[Performance]
         replace(one, facts=replace(one.facts, latency_ms=latency))
         for one, latency in zip(performances, median_latencies_ms(turns), strict=True)
     ]
-
-
-def _sizes(contender: Contender) -> list[dict[str, Any]]:
-    return [size.as_dict() for size in contender.space.sizes()]
 
 
 def _facts(version: ModelVersion, invalid: int = 0, size_bytes: int = 0, problem: str = "") -> VersionFacts:

@@ -84,13 +84,13 @@ def _all_above_zero(ends: Sequence[float | None]) -> bool:
 
 
 def outcome_of(findings: Sequence[Finding]) -> Outcome:
-    """Returns what the gravest finding asks for."""
+    """Returns the outcome that the gravest finding leads to."""
     verdicts = {found.verdict for found in findings}
     return "refuse" if "refuse" in verdicts else "hold" if "hold" in verdicts else "promote"
 
 
 def deciding(findings: Sequence[Finding], first: bool, config: GateConfig) -> Finding:
-    """Returns the finding that decided: the first of the gravest, or what a promotion rests on.
+    """Returns the finding that decided: the first of the gravest, or the one on which a promotion rests.
 
     A promotion rests on the comparison that was closest to its limit; a first one on its floors.
     """

@@ -78,7 +78,7 @@ def content_sha256(ids: Sequence[int], lists: pd.DataFrame, tables: FeatureTable
 
 
 def users_by_request(chosen: pd.DataFrame, lists: pd.DataFrame, old_user_requests: int) -> pd.DataFrame:
-    """Returns what is known of each request's user.
+    """Returns the number and the group of each request's user.
 
     Returns: request_id; user, a number that a request without a user has for itself; and users, `new` or
         `old` by the requests that training saw of the user.

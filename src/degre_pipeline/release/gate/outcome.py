@@ -7,7 +7,7 @@ from typing import Any
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
-from degre_pipeline.release.aliases import PASSED, gate_outcome, notice
+from degre_pipeline.release.aliases import PASSED, notice
 from degre_pipeline.release.gate.findings import Finding
 from degre_pipeline.release.gate.gate_config import Promotes
 from degre_pipeline.release.ledger import REPORT, user
@@ -15,7 +15,7 @@ from degre_pipeline.release.promotion import promote
 from degre_pipeline.release.reservations import champion_since, reservations
 from degre_pipeline.release.served_before import SUPERIOR_TO
 from degre_pipeline.release.turns import in_turn
-from degre_pipeline.release.versions import origin_of
+from degre_pipeline.release.versions import origin_of, outcome_of, version_or_none
 
 Decision = Mapping[str, Any]
 Render = Callable[[Decision, str], str]
@@ -84,13 +84,15 @@ def settle(client: mlflow.MlflowClient, version: ModelVersion, decision: Decisio
 def write_outcome(
     client: mlflow.MlflowClient, version: ModelVersion, decision: Decision, report: str
 ) -> None:
-    """Tags the version with what was decided on what, and keeps the report with the version's run.
+    """Tags the version with the decision and its slice, and keeps the report with the version's run.
 
     A version that passed on its day stays one when its day is run again after a later champion has learned
     from that day: then nothing can be compared any more, and nothing new is known.
     """
-    if outdated(decision) and gate_outcome(client, version.name, int(version.version)) == PASSED:
-        return
+    if outdated(decision):
+        now = version_or_none(client, version.name, int(version.version))
+        if outcome_of(now) == PASSED:
+            return
     client.log_text(str(version.run_id), report, f"{REPORT}/gate_report.html")
     client.log_dict(str(version.run_id), dict(decision), f"{REPORT}/gate_decision.json")
     for name, value in outcome_tags(decision).items():

@@ -37,7 +37,7 @@ def _days_between(evidence: Evidence, facts: VersionFacts) -> tuple[int | None, 
 
 
 def floors(evidence: Evidence, config: GateConfig) -> Iterator[Finding]:
-    """Yields what a challenger must reach whoever the champion is."""
+    """Yields the findings that need no champion: what every challenger must reach."""
     lists = max((len(judged.challenger) for judged in evidence.judged.values()), default=0)
     invalid, differing = evidence.challenger.invalid_lists, evidence.differing_lists
     yield at_most("validity", f"{lists} lists, invalid ones", invalid, 0)
@@ -74,7 +74,7 @@ def enough(judge: str, judged: Judged, evidence: Evidence, config: GateConfig) -
 
 
 def reserved(reservations: Sequence[str]) -> Iterator[Finding]:
-    """Yields what in the registry asks for a person."""
+    """Yields why the registry asks for a person, if it does."""
     for reason in reservations:
         yield Finding("registry", "aliases", "hold", reason)
 

@@ -110,7 +110,7 @@ def evidence_of(
     facts: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
 ) -> Evidence:
-    """Returns what the rules look at, from what the catalog holds of it."""
+    """Returns the evidence of the rules, put together from the catalog's datasets."""
     by_judge = {str(judge): part for judge, part in judgements.groupby("judge", sort=False)}
     any_judge = next(iter(by_judge.values()))
     opponents = ("champion", "reference")

@@ -19,7 +19,7 @@ _IMPORT = re.compile(rf"^(\s*(?:from|import)\s+){PROJECT}\b", re.MULTILINE)
 
 
 def write_carried_code(folder: Path) -> tuple[Path, Path]:
-    """Writes the model script and the package of what it needs.
+    """Writes the model script, and a package of the modules that it needs.
 
     Args:
         folder: An existing folder.

@@ -66,7 +66,7 @@ def _rows(table: pd.DataFrame, key: str, wanted: pd.Series, fields: Sequence[Fie
 
 
 def _value(value: Any) -> Any:
-    """Returns a cell as JSON can hold it; missing is None, and what JSON does not know is text."""
+    """Returns a cell as JSON can hold it: a missing one is None, and a type unknown to JSON becomes text."""
     if pd.isna(value):
         return None
     plain_cell = plain(value)

@@ -62,6 +62,8 @@ class ServedReranker(PythonModel):
             ranked = self._reranker.rerank([self._request(**_parts(row)) for row in rows])
         except ValueError as error:
             raise BadRequestError(str(error)) from error
+        # The fields of `RankedList` again, as lists: the signature promises these columns of these types to
+        # every client of the registered model, whatever the class becomes.
         return pd.DataFrame(
             {
                 "request_id": [row.get("request_id", position) for position, row in enumerate(rows)],

@@ -31,7 +31,7 @@ def prepared_file(name: RunnerName, folder: Path, candidates: int) -> Path | Non
 
 
 def prepare(name: RunnerName, program: Path, folder: Path, candidates: int) -> None:
-    """Writes what a runner needs, unless it is there, in a process of the lowest priority.
+    """Writes the file that a runner needs, unless it exists, in a process of the lowest priority.
 
     Args:
         name: The runner.

@@ -67,7 +67,7 @@ def blank_inputs(sizes: list[FieldSize], requests: int, candidates: int) -> tupl
 
 
 def save_program(program: ExportedProgram, path: Path) -> None:
-    """Writes a program without what a loader would have to unpickle or execute.
+    """Writes a program without the parts that a loader would have to unpickle or execute.
 
     These are its example inputs and its guards of shapes, which callers check themselves. Where in this
     project's code an operation stands is left out, too.

@@ -59,7 +59,7 @@ class RankingModel:
 
 
 def load_ranking_model(program: Path, feature_space: Path) -> RankingModel:
-    """Returns the ranking model of a stored program and the JSON form of what it reads.
+    """Returns the ranking model of a stored program and the JSON form of its feature space.
 
     Raises: ValueError: If the program could execute anything but tensor operations.
     """

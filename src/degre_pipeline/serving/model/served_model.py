@@ -83,6 +83,6 @@ def proven(runner: Decoder, folder: Path) -> ServedModel:
 
 
 def _ranking_model(folder: Path) -> RankingModel | None:
-    """Returns what scores candidates that come without a score, where the model has it."""
+    """Returns the model that scores candidates without a score; None where the version has none."""
     program, space = (folder / name for name in RANKING_FILES)
     return load_ranking_model(program, space) if program.is_file() else None

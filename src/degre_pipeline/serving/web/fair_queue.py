@@ -75,7 +75,7 @@ class Task:
 
 
 class FairThread:
-    """One thread that computes what calls ask for, each call in turn.
+    """One thread that computes for several calls, each call in turn.
 
     Args:
         name: Of the thread.

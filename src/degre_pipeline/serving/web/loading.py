@@ -38,7 +38,9 @@ def load_quickly(fetched: FetchedModel, wanted: RunnerName | Literal["auto"]) ->
     if wanted != "auto":
         order = RUNNERS[RUNNERS.index(wanted) :]
     else:
-        order = tuple(name for name in RUNNERS if name != "aotinductor" or _is_compiled(fetched))
+        order = tuple(
+            name for name in RUNNERS if name != "aotinductor" or any(_prepared(fetched).glob("decode_*.pt2"))
+        )
     for name in order:
         try:
             return load_with(fetched, name)
@@ -60,11 +62,7 @@ def load_with(fetched: FetchedModel, name: RunnerName) -> LoadedModel:
 
 
 def _prepared(fetched: FetchedModel) -> Path:
-    """Returns the folder of what was prepared; another torch may not read what this one compiled."""
+    """Returns the folder of prepared files, one for each torch: another torch may not read compiled ones."""
     import torch
 
     return fetched.folder / f"torch-{torch.__version__}"
-
-
-def _is_compiled(fetched: FetchedModel) -> bool:
-    return any(_prepared(fetched).glob("decode_*.pt2"))

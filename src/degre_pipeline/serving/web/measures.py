@@ -1,4 +1,4 @@
-"""What the service tells Prometheus."""
+"""The metrics that the service gives to Prometheus."""
 
 from typing import TYPE_CHECKING
 

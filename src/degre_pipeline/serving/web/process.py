@@ -177,7 +177,8 @@ def _wait_until_ready(
     end, state = time.monotonic() + config.ready_seconds, "nothing yet"
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"the service ended with status {process.returncode}: {_last_words(log)}")
+            last_words = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-_TOLD_LINES:])
+            raise RuntimeError(f"the service ended with status {process.returncode}: {last_words}")
         try:
             status, answer = client.call("GET", "/health/ready")
         except (OSError, http.client.HTTPException):
@@ -200,12 +201,8 @@ def _is_final(state: str) -> bool:
     return "not found" in state or "was refused" in state
 
 
-def _last_words(log: Path) -> str:
-    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-_TOLD_LINES:])
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and what it has started."""
+    """Ends the process and its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
     try:

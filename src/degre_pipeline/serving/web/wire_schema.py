@@ -113,12 +113,12 @@ class Problem(BaseModel):
 
 
 class BadBodyError(ValueError):
-    """A body that is not what the service takes; the message says where and what is allowed."""
+    """A body of a wrong form; the message says where it is wrong and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A request that is not what the service takes, and why."""
+    """A request of a wrong form, and why it was refused."""
 
     request_id: int | str | None
     error: str
