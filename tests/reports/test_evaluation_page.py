@@ -24,6 +24,7 @@ OF_MODELS = (
     "evaluator_calibration",
     "ranking_score_quality",
     "diagnostics",
+    "head_choice",
 )
 Data = dict[str, Any]
 """What an evaluation left in the catalog, by name."""
@@ -196,6 +197,26 @@ def data(judges: tuple[str, ...]) -> Data:
             {"request_id": [1, 2], "judges": "external-mining", "rank_correlation": [0.6, 0.7]}
         ),
         "diagnostics": diagnostics(judges),
+        "head_choice": [
+            {
+                "head": "slot_clicks",
+                "chosen": False,
+                "reason": "",
+                "error": 1.0234,
+                "seen_below": -0.0213,
+                "low": -0.0275,
+                "high": -0.0149,
+            },
+            {
+                "head": "cumulative",
+                "chosen": True,
+                "reason": "least error",
+                "error": 0.9996,
+                "seen_below": None,
+                "low": None,
+                "high": None,
+            },
+        ],
     }
 
 
@@ -228,6 +249,12 @@ def test_the_head_says_what_was_evaluated(page: Page) -> None:
     assert "Log up to 2018-03-31: 4 test requests with lists of 2 slots" in text
     assert "2 of them ranked among 1,234 random lists each" in text
     assert "77 resamples" in text
+
+
+def test_the_heads_that_were_compared_are_laid_out(page: Page, with_truth: Data) -> None:
+    assert page.rows_of("slot_clicks") == [["1.023", "-0.021 [-0.028, -0.015]", ""]]
+    assert page.rows_of("cumulative (chosen)") == [["1.000", "-", "least error"]]
+    assert "What the evaluators predict" not in rendered({**with_truth, "head_choice": []})
 
 
 def test_the_first_table_holds_utility_gain_and_regret(page: Page) -> None:

@@ -57,6 +57,7 @@ def model_content(
     calibration: pd.DataFrame,
     ranking_score_quality: pd.DataFrame,
     diagnostics: pd.DataFrame,
+    head_choice: Sequence[Mapping[str, Any]],
 ) -> Content:
     """Returns what the page says of models: training, calibration, the ranking score, diagnostics.
 
@@ -65,6 +66,7 @@ def model_content(
         calibration: Of the evaluators.
         ranking_score_quality: By split.
         diagnostics: Where the search goes wrong.
+        head_choice: Heads that were considered for the evaluators.
     """
     return {
         "training_figure": model_plots.training_curves(histories),
@@ -72,6 +74,7 @@ def model_content(
         "reliability_figure": model_plots.reliability(calibration),
         "calibration_figure": model_plots.calibration_by_slot_and_level(calibration),
         "ranking_score_table": tables.ranking_score_table(ranking_score_quality),
+        "head_table": tables.head_table(head_choice),
         "optimism_table": tables.optimism_table(diagnostics),
         **diagnostic_plots.all_figures(diagnostics),
     }

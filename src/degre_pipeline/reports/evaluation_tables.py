@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -246,6 +246,29 @@ def _optimism(found: Estimates, subject: str, judge: str) -> list[Cell]:
         _cell(found.get((names.OPTIMISM, subject, judge)), signed=True),
         Cell(percentage(share.value, 1, signed=True) if share is not None else MISSING),
     ]
+
+
+def head_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Returns the heads that were considered for the evaluators; None where the settings named one."""
+    if not rows:
+        return None
+    lines = [
+        Row(
+            row["head"] + (" (chosen)" if row["chosen"] else ""),
+            [
+                Cell(MISSING if row["error"] is None else number(row["error"])),
+                _cell(
+                    None
+                    if row["seen_below"] is None
+                    else Estimate(row["seen_below"], row["low"], row["high"]),
+                    signed=True,
+                ),
+                Cell(row["reason"]),
+            ],
+        )
+        for row in rows
+    ]
+    return Table("head", ["squared error of a list's clicks", "seen below", "why"], lines)
 
 
 def ranking_score_table(quality: pd.DataFrame) -> Table:

@@ -314,6 +314,7 @@ def lay_out_models(
     evaluator_calibration: pd.DataFrame,
     ranking_score_quality: pd.DataFrame,
     diagnostics: pd.DataFrame,
+    head_choice: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Returns what the report says of models: how they were trained and how far they can be trusted."""
     from degre_pipeline.reports.evaluation_page import model_content
@@ -323,7 +324,7 @@ def lay_out_models(
         "external evaluator": external_evaluator_history,
         "generator": generator_history,
     }
-    return model_content(histories, evaluator_calibration, ranking_score_quality, diagnostics)
+    return model_content(histories, evaluator_calibration, ranking_score_quality, diagnostics, head_choice)
 
 
 def write_report(

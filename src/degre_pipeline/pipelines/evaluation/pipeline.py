@@ -162,6 +162,7 @@ def create_pipeline() -> Pipeline:
                     "evaluator_calibration",
                     "ranking_score_quality",
                     "diagnostics",
+                    "head_choice",
                 ],
                 outputs="model_content",
             ),
