@@ -46,8 +46,8 @@ def trained(shop: Shop) -> Everything:
     data = shop.encoded, shop.feature_space, varied
     watch = EpochMiningConfig(requests=6, beam_size=2)
     config = EvaluatorTrainingConfig(MODEL, TRAINING, external_seed=7, epoch_mining=watch)
-    mining, _, mined = train_mining_evaluator(*data, config)
-    external, _ = train_external_evaluator(*data, config)
+    mining, _, mined, heads = train_mining_evaluator(*data, config)
+    external, _ = train_external_evaluator(shop.encoded, shop.feature_space, heads, config)
     lists = rerank_test_requests(shop.encoded, shop.generator, mining, SEARCH, CONFIG)
     return shop.encoded, lists, shop.generator, mining, external, mined
 

@@ -322,7 +322,7 @@ def lay_out_models(
     histories = {
         "mining evaluator": mining_evaluator_history,
         "external evaluator": external_evaluator_history,
-        "generator": generator_history,
+        names.GENERATOR: generator_history,
     }
     return model_content(histories, evaluator_calibration, ranking_score_quality, diagnostics, head_choice)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from degre_pipeline.judging.log_support import figures_of, varies
+from degre_pipeline.judging.names import EXTERNAL_EVALUATOR, MINING_EVALUATOR
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.head_choice import THAT_SEE_BELOW, HeadRow, train_by_data, with_head
@@ -46,7 +47,7 @@ def train_mining_evaluator(
             sizes=feature_space.sizes(),
             config=model,
             training=config.training,
-            name=f"mining_evaluator_{model.head}" if model.head in THAT_SEE_BELOW else "mining_evaluator",
+            name=f"{MINING_EVALUATOR}_{model.head}" if model.head in THAT_SEE_BELOW else MINING_EVALUATOR,
             encoding=encoded.encoding,
             calibration=config.calibration,
             records=records,
@@ -77,7 +78,7 @@ def train_external_evaluator(
         sizes=feature_space.sizes(),
         config=with_head(replace(config.model, members=config.external_members), head_choice),
         training=replace(config.training, seed=config.external_seed),
-        name="external_evaluator",
+        name=EXTERNAL_EVALUATOR,
         encoding=encoded.encoding,
         calibration=config.calibration,
         checkpoints=checkpoints,
