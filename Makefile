@@ -120,7 +120,7 @@ else
 endif
 
 .PHONY: ml1m
-ml1m: $(VENV)/.installed ## The main job on MovieLens-1M at the paper's sizes (about an hour on two cores)
+ml1m: $(VENV)/.installed ## The main job on MovieLens-1M with the paper's layers (about an hour on two cores)
 	$(BIN)/kedro run --env=ml1m $(ARGS)
 	@$(MAKE) --no-print-directory next REPORTING=data/08_reporting/ml1m
 

@@ -18,7 +18,7 @@ from degre_pipeline.reranker.training.training_config import TrainingConfig
 
 SHAPE = {"embedding_dim": 4, "width": 8, "layers": 1, "heads": 2, "feedforward": 16, "position_dim": 4}
 OPEN = EvaluatorConfig(**SHAPE, head="by_data")
-TRAINING = TrainingConfig(epochs=4, batch_size=64, learning_rate=1e-2, device="cpu")
+TRAINING = TrainingConfig(epochs=3, batch_size=64, learning_rate=1e-2, device="cpu")
 
 
 class Trainer:
@@ -117,8 +117,8 @@ def clicked_where(requests: Requests, *, below: bool) -> Requests:
 def test_what_the_last_row_has_seen_below_the_other_slots_is_found_and_nothing_else(
     sizes, make_requests, below
 ) -> None:
-    learn = clicked_where(make_requests(6000, seed=3), below=below)
-    check = clicked_where(make_requests(3000, seed=4), below=below)
+    learn = clicked_where(make_requests(4000, seed=3), below=below)
+    check = clicked_where(make_requests(2000, seed=4), below=below)
 
     def train(config: EvaluatorConfig):
         return train_evaluator(learn, check, sizes=sizes, config=config, training=TRAINING, name="trial")

@@ -20,8 +20,8 @@ def best_by(scores: np.ndarray, list_length: int) -> np.ndarray:
 
 OF_EVERY_WORLD = {
     "shop": ShopConfig(requests_per_day=3_000),
-    "page": ShopConfig(requests_per_day=1_000, world="page", satiation=0.5),
-    "leaving": ShopConfig(requests_per_day=3_000, world="leaving"),
+    "page": ShopConfig(requests_per_day=500, world="page", satiation=0.5),
+    "leaving": ShopConfig(requests_per_day=1_000, world="leaving"),
 }
 
 
