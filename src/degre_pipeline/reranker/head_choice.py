@@ -1,6 +1,6 @@
 """Chooses the head of the evaluators by data: does what stands below a slot change its click?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -99,14 +99,16 @@ def seen_below(evaluator: LookaheadEvaluator, learn: Requests, check: Requests) 
         interval; below zero where whole lists say more than the sum over their slots.
     Source: random features, Rahimi and Recht, NIPS 2007. The test is ours.
     """
-    known, missed = _features(evaluator, learn.select(slice(0, MOST_LISTS)))
-    mean, spread = known.mean(0), known.std(0) + 1e-6
-    known = _with_one((known - mean) / spread)
-    square = known.T @ known + RIDGE * torch.eye(known.shape[1], dtype=known.dtype)
-    weights = torch.linalg.solve(square, known.T @ missed)
-    held_out, left = _features(evaluator, check)
-    corrected = left - _with_one((held_out - mean) / spread) @ weights
-    return bootstrap((corrected.square() - left.square()).numpy())
+    square = RIDGE * torch.eye(_width(evaluator), dtype=torch.float64)
+    products = torch.zeros(len(square), dtype=torch.float64)
+    for known, missed in _features(evaluator, learn.select(slice(0, MOST_LISTS))):
+        square += known.T @ known
+        products += known.T @ missed
+    weights = torch.linalg.solve(square, products)
+    changes = [
+        (missed - known @ weights).square() - missed.square() for known, missed in _features(evaluator, check)
+    ]
+    return bootstrap(torch.cat(changes).numpy())
 
 
 @torch.no_grad()
@@ -119,24 +121,24 @@ def squared_errors(trained: TrainedWeights, requests: Requests) -> Tensor:
     return torch.cat(found).square()
 
 
-def _features(evaluator: LookaheadEvaluator, requests: Requests) -> tuple[Tensor, Tensor]:
-    """Returns features of exposed lists, [b, f], and their clicks beyond the evaluator's value, [b]."""
-    known, missed = [], []
+def _features(evaluator: LookaheadEvaluator, requests: Requests) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields features of exposed lists, [c, f], and their clicks beyond the evaluator's value, [c]."""
+    width = evaluator.norm.normalized_shape[0]
+    draw = torch.Generator().manual_seed(0)
+    mixed = torch.randn(2 * width, HIDDEN, generator=draw, dtype=torch.float64) / (2 * width) ** 0.5
     for batch in requests.batches(1024):
         vectors = evaluator.project(batch.static, gather_candidates(batch.candidates, batch.exposed))
         rows = evaluator.norm(evaluator.encoded(vectors, None)[0]) * batch.exposed_mask[..., None]
         last = _last(batch)
         mean = rows.sum(1) / (last[:, None] + 1)
-        known.append(torch.cat([rows[torch.arange(len(batch)), last], mean], -1).double())
-        missed.append(_clicks(batch) - evaluator.values_of(vectors).double().gather(1, last[:, None])[:, 0])
-    seen = torch.cat(known)
-    draw = torch.Generator().manual_seed(0)
-    mixed = torch.randn(seen.shape[1], HIDDEN, generator=draw, dtype=seen.dtype) / seen.shape[1] ** 0.5
-    return torch.cat([seen, (seen @ mixed).relu()], -1), torch.cat(missed)
+        seen = torch.cat([rows[torch.arange(len(batch)), last], mean], -1).double()
+        known = torch.cat([seen, (seen @ mixed).relu(), torch.ones_like(seen[:, :1])], -1)
+        yield known, _clicks(batch) - evaluator.values_of(vectors).double().gather(1, last[:, None])[:, 0]
 
 
-def _with_one(features: Tensor) -> Tensor:
-    return torch.cat([features, torch.ones_like(features[:, :1])], -1)
+def _width(evaluator: LookaheadEvaluator) -> int:
+    """Returns the number of features of a list."""
+    return 2 * int(evaluator.norm.normalized_shape[0]) + HIDDEN + 1
 
 
 def _clicks(requests: Requests) -> Tensor:
