@@ -28,6 +28,7 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
 
 def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> None:
     """Builds the models as they will be built, and joins them as they will be joined."""
+    from degre_pipeline.reranker.head_choice import FIRST
     from degre_pipeline.reranker.models.builders import build_evaluator
     from degre_pipeline.reranker.models.generator import build_generator
     from degre_pipeline.reranker.models.model_config import LEFT_OPEN
@@ -38,7 +39,7 @@ def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> Non
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
     one, sizes = replace(evaluator, members=1), space.sizes()
     if one.head in LEFT_OPEN:
-        one = replace(one, head="slot_clicks")
+        one = replace(one, head=FIRST)
     list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)

@@ -12,6 +12,7 @@ from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.model_config import LEFT_OPEN, EvaluatorConfig, EvaluatorHead
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
+from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.training_state import History
 
 HeadRow = dict[str, Any]
@@ -76,7 +77,7 @@ def train_by_data(
         _row(head, reason if head == best else "", error=found[2], below=below if head == FIRST else None)
         for head, found in tried.items()
     ]
-    return tried[best][0], tried[best][1], [{**row, "chosen": row["head"] == best} for row in rows]
+    return tried[best][0], tried[best][1], rows
 
 
 def with_head(config: EvaluatorConfig, rows: Sequence[HeadRow]) -> EvaluatorConfig:
@@ -99,12 +100,10 @@ def seen_below(evaluator: LookaheadEvaluator, learn: Requests, check: Requests) 
         interval; below zero where whole lists say more than the sum over their slots.
     Source: random features, Rahimi and Recht, NIPS 2007. The test is ours.
     """
-    square = RIDGE * torch.eye(_width(evaluator), dtype=torch.float64)
-    products = torch.zeros(len(square), dtype=torch.float64)
+    square, products = torch.zeros(()), torch.zeros(())
     for known, missed in _features(evaluator, learn.select(slice(0, MOST_LISTS))):
-        square += known.T @ known
-        products += known.T @ missed
-    weights = torch.linalg.solve(square, products)
+        square, products = square + known.T @ known, products + known.T @ missed
+    weights = torch.linalg.solve(square + RIDGE * torch.eye(len(square)), products)
     changes = [
         (missed - known @ weights).square() - missed.square() for known, missed in _features(evaluator, check)
     ]
@@ -114,11 +113,9 @@ def seen_below(evaluator: LookaheadEvaluator, learn: Requests, check: Requests) 
 @torch.no_grad()
 def squared_errors(trained: TrainedWeights, requests: Requests) -> Tensor:
     """Returns the squared error of a stored evaluator's values of exposed lists, in squared clicks, [b]."""
-    evaluator, found = restore_evaluator(trained), []
-    for batch in requests.batches(1024):
-        levels = evaluator.levels(batch.static, gather_candidates(batch.candidates, batch.exposed))
-        found.append(_clicks(batch) - levels.sum(-1).double().gather(1, _last(batch)[:, None])[:, 0])
-    return torch.cat(found).square()
+    evaluator = restore_evaluator(trained)
+    values = [list_values(evaluator, batch, batch.shown[:, None])[:, 0] for batch in requests.batches(1024)]
+    return (_clicks(requests) - torch.cat(values).double()).square()
 
 
 def _features(evaluator: LookaheadEvaluator, requests: Requests) -> Iterator[tuple[Tensor, Tensor]]:
@@ -128,33 +125,26 @@ def _features(evaluator: LookaheadEvaluator, requests: Requests) -> Iterator[tup
     mixed = torch.randn(2 * width, HIDDEN, generator=draw, dtype=torch.float64) / (2 * width) ** 0.5
     for batch in requests.batches(1024):
         vectors = evaluator.project(batch.static, gather_candidates(batch.candidates, batch.exposed))
-        rows = evaluator.norm(evaluator.encoded(vectors, None)[0]) * batch.exposed_mask[..., None]
-        last = _last(batch)
+        encoded, offsets = evaluator.encoded(vectors, None)
+        value = (evaluator.head_logits(encoded, offsets)[..., 0].sigmoid() * batch.exposed_mask).sum(1)
+        rows = evaluator.norm(encoded) * batch.exposed_mask[..., None]
+        last = (batch.exposed_mask.sum(1) - 1).clamp(min=0)
         mean = rows.sum(1) / (last[:, None] + 1)
         seen = torch.cat([rows[torch.arange(len(batch)), last], mean], -1).double()
         known = torch.cat([seen, (seen @ mixed).relu(), torch.ones_like(seen[:, :1])], -1)
-        yield known, _clicks(batch) - evaluator.values_of(vectors).double().gather(1, last[:, None])[:, 0]
-
-
-def _width(evaluator: LookaheadEvaluator) -> int:
-    """Returns the number of features of a list."""
-    return 2 * int(evaluator.norm.normalized_shape[0]) + HIDDEN + 1
+        yield known, _clicks(batch) - value.double()
 
 
 def _clicks(requests: Requests) -> Tensor:
     return (requests.clicks * requests.exposed_mask).sum(1).double()
 
 
-def _last(requests: Requests) -> Tensor:
-    """Returns the last filled slot of each exposed list, from 0, [b]."""
-    return (requests.exposed_mask.sum(1) - 1).clamp(min=0)
-
-
 def _row(head: str, reason: str, *, error: float | None = None, below: Estimate | None = None) -> HeadRow:
+    """Returns the row of a head, which is chosen for a reason or not at all."""
     value, low, high = (None, None, None) if below is None else (below.value, below.low, below.high)
     return {
         "head": head,
-        "chosen": True,
+        "chosen": bool(reason),
         "reason": reason,
         "error": error,
         "seen_below": value,

@@ -29,7 +29,7 @@ def cumulative_regression_loss(logits: Tensor, cumulative_clicks: Tensor, mask: 
     terms = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     by_slot = (terms * reachable).sum(-1) * mask
     real = mask.sum(1)
-    return (by_slot.sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+    return _mean_over_lists(by_slot.sum(1), real)
 
 
 def slot_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def slot_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
     """
     terms = functional.binary_cross_entropy_with_logits(logits, clicks.to(logits.dtype), reduction="none")
     real = mask.sum(1)
-    return ((terms * mask).sum(1) / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+    return _mean_over_lists((terms * mask).sum(1), real)
 
 
 def hindsight_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
@@ -59,8 +59,7 @@ def hindsight_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor
     target = clicks.to(logits.dtype)[:, None, :].expand(-1, slots, -1)
     terms = functional.binary_cross_entropy_with_logits(logits[..., :slots], target, reduction="none")
     seen = torch.ones(slots, slots, dtype=torch.bool, device=logits.device).tril() & mask[:, :, None]
-    pairs = seen.sum((1, 2))
-    return ((terms * seen).sum((1, 2)) / pairs.clamp(min=1)).sum() / (pairs > 0).sum().clamp(min=1)
+    return _mean_over_lists((terms * seen).sum((1, 2)), seen.sum((1, 2)))
 
 
 def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
@@ -85,8 +84,12 @@ def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         later = torch.where(clicks_follow[:, slot], later, torch.logaddexp(leaves[:, slot], later))
         filled_next = mask[:, slot + 1] if slot + 1 < clicks.shape[1] else torch.zeros_like(mask[:, 0])
         rest = torch.where(mask[:, slot], happened[:, slot] + torch.where(filled_next, later, 0.0), 0.0)
-    real = mask.sum(1)
-    return -(rest / real.clamp(min=1)).sum() / (real > 0).sum().clamp(min=1)
+    return _mean_over_lists(-rest, mask.sum(1))
+
+
+def _mean_over_lists(sums: Tensor, terms: Tensor) -> Tensor:
+    """Returns the mean over lists with a term of each list's mean, of its sum [b] and number of terms [b]."""
+    return (sums / terms.clamp(min=1)).sum() / (terms > 0).sum().clamp(min=1)
 
 
 def hybrid_distillation_loss(

@@ -17,6 +17,8 @@ from degre_pipeline.reranker.search.valuation import list_prefix_values
 
 ADDITIVE = {"additive": ("segment", "category"), "additive_factors": 2}  # see `make_evaluator`
 KINDS: Mapping[str, dict[str, Any]] = {
+    "slot clicks": {"head": "slot_clicks"},
+    "appeal": {"head": "appeal"},
     "hindsight": {"head": "hindsight"},
     "hindsight with offsets": {"head": "hindsight", **ADDITIVE},
     "survival": {"head": "survival"},
@@ -54,10 +56,11 @@ def test_the_exact_search_and_the_stored_steps_value_lists_as_encoding_them_does
 ) -> None:
     request = make_requests(1, n=5, slots=4)
     lists = torch.tensor(list(itertools.permutations(range(5), 4)))[None]
-    expected = list_prefix_values(evaluator, request, lists[:, :3])
+    expected = list_prefix_values(evaluator, request, lists[:, :3])  # few enough to be encoded whole
     every = all_list_values(evaluator, request)
 
     assert torch.allclose(every.value_of(lists[0, :3]), expected[0, :, -1])
+    assert torch.allclose(list_prefix_values(evaluator, request, lists)[0, :, -1], every.value_of(lists[0]))
     steps = extension_values(evaluator, request, lists[:, :3])
     assert torch.allclose(steps.gather(-1, lists[:, :3, :, None])[..., 0], expected)
 

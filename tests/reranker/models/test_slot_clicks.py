@@ -1,17 +1,11 @@
-import itertools
-
 import numpy as np
 import pytest
 import torch
-from reencoding import beam_search_by_reencoding
 
 from degre_pipeline.reranker.losses import slot_click_loss
-from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble, MembersInOnePass
+from degre_pipeline.reranker.models.ensemble import MembersInOnePass
 from degre_pipeline.reranker.models.slot_clicks import clicks_reach
 from degre_pipeline.reranker.requests import gather_candidates
-from degre_pipeline.reranker.search.beam import beam_search, extension_values
-from degre_pipeline.reranker.search.exact import all_list_values
-from degre_pipeline.reranker.search.valuation import list_prefix_values
 from degre_pipeline.reranker.training.objectives import EvaluatorLoss
 from degre_pipeline.simulation.click_counts import cumulative_click_probabilities
 from degre_pipeline.simulation.click_world import Behaviour
@@ -27,10 +21,6 @@ def evaluator(make_evaluator, head):
     return make_evaluator(head=head)
 
 
-def all_lists(candidates: int, slots: int) -> torch.Tensor:
-    return torch.tensor(list(itertools.permutations(range(candidates), slots)))[None]
-
-
 def test_a_prefix_is_worth_the_sum_of_its_slots_clicks(evaluator, make_requests) -> None:
     requests = make_requests(5)
     items = gather_candidates(requests.candidates, requests.exposed)
@@ -40,34 +30,6 @@ def test_a_prefix_is_worth_the_sum_of_its_slots_clicks(evaluator, make_requests)
     assert torch.allclose(values, clicks.cumsum(-1))
     shorter = evaluator.values_of(evaluator.project(requests.static, items[:, :2]))
     assert torch.allclose(shorter, values[:, :2])
-
-
-@pytest.mark.parametrize("members", [1, 2])
-def test_a_search_with_stored_prefixes_equals_one_that_encodes_them_anew(
-    make_evaluator, make_requests, head, members
-) -> None:
-    parts = [make_evaluator(head=head, seed=seed) for seed in range(members)]
-    one = parts[0] if members == 1 else EvaluatorEnsemble(parts, pessimism=0.5)
-    requests = make_requests(4)
-    found = beam_search(one, requests, beam_size=3)
-    sequences, values = beam_search_by_reencoding(one, requests, beam_size=3)
-
-    assert torch.equal(found.sequences, sequences)
-    assert torch.allclose(found.values, values)
-
-
-def test_the_exact_search_and_the_stored_steps_value_lists_as_encoding_them_does(
-    evaluator, make_requests
-) -> None:
-    request = make_requests(1, n=5, slots=4)
-    lists = all_lists(5, 4)
-    expected = list_prefix_values(evaluator, request, lists[:, :3])  # few enough to be encoded whole
-    every = all_list_values(evaluator, request)
-
-    assert torch.allclose(every.value_of(lists[0, :3]), expected[0, :, -1])
-    assert torch.allclose(list_prefix_values(evaluator, request, lists)[0, :, -1], every.value_of(lists[0]))
-    steps = extension_values(evaluator, request, lists[:, :3])
-    assert torch.allclose(steps.gather(-1, lists[:, :3, :, None])[..., 0], expected)
 
 
 def true_levels(clicked: np.ndarray) -> torch.Tensor:
