@@ -12,7 +12,10 @@ def loss(evaluator: LookaheadEvaluator, requests: Requests) -> float:
     return float(evaluator.list_loss(logits, requests.clicks, requests.exposed_mask))
 
 
-@pytest.mark.parametrize("head", ["cumulative", "monotone", "slot_clicks", "hindsight", "survival"])
+@pytest.mark.parametrize(
+    "head",
+    ["cumulative", "monotone", "slot_clicks", "hindsight", "survival", "company", "page_company"],
+)
 def test_no_other_stretch_or_shift_has_a_lower_loss(make_requests, make_evaluator, head) -> None:
     requests, evaluator = make_requests(60), make_evaluator(head=head)
     before = loss(evaluator, requests)

@@ -24,6 +24,12 @@ KINDS: Mapping[str, dict[str, Any]] = {
     "survival": {"head": "survival"},
     "survival with offsets": {"head": "survival", **ADDITIVE},
     "slot clicks with offsets": {"head": "slot_clicks", **ADDITIVE},
+    "company": {"head": "company"},
+    "company with offsets": {"head": "company", **ADDITIVE},
+    "company of a page": {"head": "page_company"},
+    "company of a page with offsets": {"head": "page_company", **ADDITIVE},
+    "company of who leaves": {"head": "leaving_company"},
+    "company of who leaves with offsets": {"head": "leaving_company", **ADDITIVE},
 }
 
 
@@ -74,8 +80,11 @@ def test_levels_sum_to_the_value_of_every_prefix(evaluator, make_requests) -> No
     assert (levels.diff(dim=-1) <= 1e-12).all()
 
 
-def test_the_value_by_hindsight_is_what_the_last_row_says_of_all_slots(make_evaluator, make_requests) -> None:
-    requests, evaluator = make_requests(3), make_evaluator(head="hindsight")
+@pytest.mark.parametrize("head", ["hindsight", "page_company"])
+def test_the_value_by_hindsight_is_what_the_last_row_says_of_all_slots(
+    make_evaluator, make_requests, head
+) -> None:
+    requests, evaluator = make_requests(3), make_evaluator(head=head)
     items = gather_candidates(requests.candidates, requests.exposed)
     clicks = evaluator(requests.static, items).sigmoid()
     values = evaluator.values_of(evaluator.project(requests.static, items))
@@ -85,10 +94,11 @@ def test_the_value_by_hindsight_is_what_the_last_row_says_of_all_slots(make_eval
     assert not torch.allclose(clicks[:, 1, 0], clicks[:, 3, 0]), "what stands below changes the first click"
 
 
+@pytest.mark.parametrize("head", ["survival", "leaving_company"])
 def test_a_slot_is_worth_its_click_times_the_chance_that_it_is_looked_at(
-    make_evaluator, make_requests
+    make_evaluator, make_requests, head
 ) -> None:
-    requests, evaluator = make_requests(3), make_evaluator(head="survival")
+    requests, evaluator = make_requests(3), make_evaluator(head=head)
     items = gather_candidates(requests.candidates, requests.exposed)
     clicked, stays = evaluator(requests.static, items).sigmoid().unbind(-1)
     values = evaluator.values_of(evaluator.project(requests.static, items))

@@ -11,7 +11,7 @@ from degre_pipeline.simulation.click_counts import cumulative_click_probabilitie
 from degre_pipeline.simulation.click_world import Behaviour
 
 
-@pytest.fixture(params=["slot_clicks", "appeal"])
+@pytest.fixture(params=["slot_clicks", "appeal", "company"])
 def head(request):
     return request.param
 

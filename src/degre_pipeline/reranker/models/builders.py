@@ -7,6 +7,12 @@ from torch import nn
 
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.appeal import AppealEvaluator, AssumedExamination
+from degre_pipeline.reranker.models.company import (
+    CompanyEvaluator,
+    LeavingCompanyEvaluator,
+    PageCompanyEvaluator,
+    SumsOfCompany,
+)
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.hindsight import HindsightEvaluator
@@ -30,12 +36,14 @@ def build_evaluator(
     require(config.head not in LEFT_OPEN, "head", config.head, "what `head_choice.train_by_data` takes")
     if config.head == "appeal":
         return _build_appeal(sizes, list_length, config)
-    kind = _KINDS.get(config.head, LookaheadEvaluator)
-    columns = _COLUMNS.get(config.head, list_length)
     additive = additive_fields(sizes)
     offsets = None
     if additive and config.head in ADDITIVE_HEADS:
         offsets = ValueOffsets(sizes, additive, config.additive_factors)
+    if config.head in _OF_COMPANY:
+        return _build_company(sizes, list_length, config, offsets)
+    kind = _KINDS.get(config.head, LookaheadEvaluator)
+    columns = _COLUMNS.get(config.head, list_length)
     features = build_feature_layer(sizes, config, left_out=additive)
     layers = [
         TransformerLayer(config.width, config.heads, config.feedforward, config.dropout)
@@ -59,8 +67,33 @@ _KINDS: Mapping[str, type[LookaheadEvaluator]] = {
     "hindsight": HindsightEvaluator,
     "survival": SurvivalEvaluator,
 }
-_COLUMNS = {"slot_clicks": 1, "survival": 2}
+_COLUMNS = {"slot_clicks": 1, "survival": 2, "company": 1, "leaving_company": 2}
 """Columns of a head's logits where they are not the slots of a list."""
+
+
+_OF_COMPANY: Mapping[str, type[SumsOfCompany]] = {
+    "company": CompanyEvaluator,
+    "page_company": PageCompanyEvaluator,
+    "leaving_company": LeavingCompanyEvaluator,
+}
+
+
+def _build_company(
+    sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig, offsets: ValueOffsets | None
+) -> SumsOfCompany:
+    kind, columns = _OF_COMPANY[config.head], _COLUMNS.get(config.head, list_length)
+    of_an_item = 2 if config.head == "leaving_company" else 1
+    given = (kind.parts_of_an_item * of_an_item + 1) * config.company_channels
+    return kind(
+        build_feature_layer(sizes, config, left_out=additive_fields(sizes)),
+        SlotEmbedding(list_length, config.position_dim, of_an_item),
+        _head(config.width, of_an_item),
+        _head(config.width, given),
+        list_length=list_length,
+        columns=columns,
+        channels=config.company_channels,
+        offsets=offsets,
+    )
 
 
 def _build_appeal(sizes: Sequence[FieldSize], list_length: int, config: EvaluatorConfig) -> AppealEvaluator:

@@ -9,14 +9,24 @@ FieldAttention = Literal["full", "cross_only", "mtgr", "none"]
 NormStatistics = Literal["token", "group"]
 ItemInput = Literal["encoder", "feature"]
 EvaluatorHead = Literal[
-    "cumulative", "monotone", "slot_clicks", "hindsight", "survival", "appeal", "by_support", "by_data"
+    "cumulative",
+    "monotone",
+    "slot_clicks",
+    "hindsight",
+    "survival",
+    "company",
+    "page_company",
+    "leaving_company",
+    "appeal",
+    "by_support",
+    "by_data",
 ]
 LEFT_OPEN = ("by_support", "by_data")
 """Heads that stand for the one that `head_choice.train_by_data` takes."""
 
-ADDITIVE_HEADS = ("slot_clicks", "hindsight", "survival")
+ADDITIVE_HEADS = ("slot_clicks", "hindsight", "survival", "company", "page_company", "leaving_company")
 """Heads with logits of the clicks of slots, to which something can be added."""
-MOST_MEMBERS, MOST_BEAMS, MOST_DECAY, MOST_FACTORS = 64, 16, 3, 256
+MOST_MEMBERS, MOST_BEAMS, MOST_DECAY, MOST_FACTORS, MOST_CHANNELS = 64, 16, 3, 256, 1024
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class EvaluatorConfig(NetworkConfig):
 
     head: EvaluatorHead = "cumulative"
     additive_factors: int = 0
+    company_channels: int = 32
     examination_decay: float = 0.05
     members: int = 1
 
@@ -88,6 +99,8 @@ class EvaluatorConfig(NetworkConfig):
             self.additive_factors,
             f"0 to {MOST_FACTORS}",
         )
+        channels, allowed = self.company_channels, f"1 to {MOST_CHANNELS}"
+        require(1 <= channels <= MOST_CHANNELS, "company_channels", channels, allowed)
         decay = self.examination_decay
         require(0 < decay <= MOST_DECAY, "examination_decay", decay, f"above 0, at most {MOST_DECAY}")
         require(1 <= self.members <= MOST_MEMBERS, "members", self.members, f"1 to {MOST_MEMBERS}")
