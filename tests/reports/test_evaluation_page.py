@@ -199,20 +199,20 @@ def data(judges: tuple[str, ...]) -> Data:
         "diagnostics": diagnostics(judges),
         "head_choice": [
             {
-                "head": "slot_clicks",
-                "chosen": False,
-                "reason": "",
-                "error": 1.0234,
-                "seen_below": -0.0213,
+                "head": "page_company",
+                "chosen": True,
+                "reason": "the least surprised",
+                "surprise": 3.0234,
+                "difference": -0.0213,
                 "low": -0.0275,
                 "high": -0.0149,
             },
             {
-                "head": "cumulative",
-                "chosen": True,
-                "reason": "least error",
-                "error": 0.9996,
-                "seen_below": None,
+                "head": "company",
+                "chosen": False,
+                "reason": "",
+                "surprise": 3.0447,
+                "difference": None,
                 "low": None,
                 "high": None,
             },
@@ -252,8 +252,8 @@ def test_the_head_says_what_was_evaluated(page: Page) -> None:
 
 
 def test_the_heads_that_were_compared_are_laid_out(page: Page, with_truth: Data) -> None:
-    assert page.rows_of("slot_clicks") == [["1.023", "-0.021 [-0.028, -0.015]", ""]]
-    assert page.rows_of("cumulative (chosen)") == [["1.000", "-", "least error"]]
+    assert page.rows_of("page_company (chosen)") == [["3.023", "-0.021 [-0.028, -0.015]", "the least surprised"]]
+    assert page.rows_of("company") == [["3.045", "-", ""]]
     assert "What the evaluators predict" not in rendered({**with_truth, "head_choice": []})
 
 

@@ -256,11 +256,11 @@ def head_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
         Row(
             row["head"] + (" (chosen)" if row["chosen"] else ""),
             [
-                Cell(MISSING if row["error"] is None else number(row["error"])),
+                Cell(MISSING if row["surprise"] is None else number(row["surprise"])),
                 _cell(
                     None
-                    if row["seen_below"] is None
-                    else Estimate(row["seen_below"], row["low"], row["high"]),
+                    if row["difference"] is None
+                    else Estimate(row["difference"], row["low"], row["high"]),
                     signed=True,
                 ),
                 Cell(row["reason"]),
@@ -268,7 +268,7 @@ def head_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
         )
         for row in rows
     ]
-    return Table("head", ["squared error of a list's clicks", "seen below", "why"], lines)
+    return Table("head", ["surprise of a list's clicks, nats", "difference from company", "why"], lines)
 
 
 def ranking_score_table(quality: pd.DataFrame) -> Table:

@@ -41,9 +41,7 @@ def slot_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         mask: True for real slots, [b, t]; a list without any is left out of the mean.
     Returns: Mean over lists of the mean over their slots, in nats.
     """
-    terms = functional.binary_cross_entropy_with_logits(logits, clicks.to(logits.dtype), reduction="none")
-    real = mask.sum(1)
-    return _mean_over_lists((terms * mask).sum(1), real)
+    return _mean_over_lists(slot_click_surprise(logits, clicks, mask), mask.sum(1))
 
 
 def hindsight_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
@@ -63,7 +61,24 @@ def hindsight_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor
 
 
 def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
-    """Surprise of the clicks of a list whose users may leave it after any slot, unobserved.
+    """Surprise of the clicks of a list whose users may leave it after any slot; see `survival_surprise`.
+
+    Returns: Mean over lists of -log P(clicks) over the number of their slots, in nats.
+    """
+    return _mean_over_lists(survival_surprise(logits, clicks, mask), mask.sum(1))
+
+
+def slot_click_surprise(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+    """Returns -log P(clicks) of every list, [b], in nats, of clicks that are independent given the list.
+
+    Args: As of `slot_click_loss`.
+    """
+    terms = functional.binary_cross_entropy_with_logits(logits, clicks.to(logits.dtype), reduction="none")
+    return (terms * mask).sum(1)
+
+
+def survival_surprise(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+    """Returns -log P(clicks) of every list, [b], whose users may leave it after any slot, unobserved.
 
     Backwards, the chance of what happened from slot t on, given that it is looked at, is the chance of its
     click or of none, times: going on and what happened from t + 1 on, plus leaving where no click follows.
@@ -71,8 +86,7 @@ def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
     Args:
         logits: [b, t, 2]: of a click at slot t by who looks at it, and of looking at the next slot, too.
         clicks: 1 for a clicked slot, [b, t].
-        mask: True for real slots, all at the front, [b, t]; a list without any is left out of the mean.
-    Returns: Mean over lists of -log P(clicks) over the number of their slots, in nats.
+        mask: True for real slots, all at the front, [b, t]; a list without any has a surprise of 0.
     """
     clicked, goes_on = logits.unbind(-1)
     happened = torch.where(clicks > 0, functional.logsigmoid(clicked), functional.logsigmoid(-clicked))
@@ -84,7 +98,7 @@ def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         later = torch.where(clicks_follow[:, slot], later, torch.logaddexp(leaves[:, slot], later))
         filled_next = mask[:, slot + 1] if slot + 1 < clicks.shape[1] else torch.zeros_like(mask[:, 0])
         rest = torch.where(mask[:, slot], happened[:, slot] + torch.where(filled_next, later, 0.0), 0.0)
-    return _mean_over_lists(-rest, mask.sum(1))
+    return -rest
 
 
 def _mean_over_lists(sums: Tensor, terms: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from degre_pipeline.judging.log_support import figures_of, varies
 from degre_pipeline.judging.names import EXTERNAL_EVALUATOR, MINING_EVALUATOR
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.head_choice import THAT_SEE_BELOW, HeadRow, train_by_data, with_head
+from degre_pipeline.reranker.head_choice import FIRST, HeadRow, train_by_data, with_head
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
@@ -38,6 +38,7 @@ def train_mining_evaluator(
     learned = _learned_from(encoded, config)
     learn, check = learned.of("train", MINING), learned.of("validation", MINING)
     mined_with: dict[str, dict[str, Tensor]] = {}
+    compared = config.model.head == "by_data"
 
     def train(model: EvaluatorConfig) -> tuple[TrainedWeights, History]:
         records = _epoch_records(encoded, config.epoch_mining)
@@ -47,7 +48,7 @@ def train_mining_evaluator(
             sizes=feature_space.sizes(),
             config=model,
             training=config.training,
-            name=f"{MINING_EVALUATOR}_{model.head}" if model.head in THAT_SEE_BELOW else MINING_EVALUATOR,
+            name=f"{MINING_EVALUATOR}_{model.head}" if compared and model.head != FIRST else MINING_EVALUATOR,
             encoding=encoded.encoding,
             calibration=config.calibration,
             records=records,

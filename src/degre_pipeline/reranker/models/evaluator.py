@@ -112,6 +112,13 @@ class LookaheadEvaluator(Evaluator):
         """
         return cumulative_regression_loss(logits, clicks.cumsum(1), mask)
 
+    def surprise(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns -log P(clicks) of every exposed list, [b], in nats; arguments as of `list_loss`.
+
+        Raises: NotImplementedError: Where an evaluator does not say which slots are clicked.
+        """
+        raise NotImplementedError(f"{type(self).__name__} says how many slots are clicked, not which")
+
     @property
     def members(self) -> list[LookaheadEvaluator]:
         """Itself alone."""

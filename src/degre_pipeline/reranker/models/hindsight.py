@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from degre_pipeline.reranker.losses import hindsight_click_loss
+from degre_pipeline.reranker.losses import hindsight_click_loss, slot_click_surprise
 from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator, reachable
 from degre_pipeline.reranker.models.slot_clicks import clicks_reach
 
@@ -23,6 +23,12 @@ class HindsightEvaluator(LookaheadEvaluator):
     def list_loss(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         """Returns the loss of exposed lists; see `hindsight_click_loss`."""
         return hindsight_click_loss(logits, clicks, mask)
+
+    def surprise(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns -log P(clicks) of every exposed list, [b], as its last filled slot sees it."""
+        last = (mask.sum(1) - 1).clamp(min=0)
+        seen = logits[torch.arange(len(logits), device=logits.device), last, : mask.shape[1]]
+        return slot_click_surprise(seen, clicks, mask)
 
     def levels(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns the probability that the clicks among the first t items reach k, [b, t, L].

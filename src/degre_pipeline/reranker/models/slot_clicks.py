@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.losses import slot_click_loss
+from degre_pipeline.reranker.losses import slot_click_loss, slot_click_surprise
 from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator
 
 
@@ -20,6 +20,10 @@ class SlotClickEvaluator(LookaheadEvaluator):
     def list_loss(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         """Returns the loss of exposed lists; see `slot_click_loss`."""
         return slot_click_loss(logits[..., 0], clicks, mask)
+
+    def surprise(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns -log P(clicks) of every exposed list, [b]; see `slot_click_surprise`."""
+        return slot_click_surprise(logits[..., 0], clicks, mask)
 
     def levels(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns the probability that the clicks among the first t items reach k, [b, t, L].

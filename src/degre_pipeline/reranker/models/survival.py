@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from degre_pipeline.reranker.losses import survival_click_loss
+from degre_pipeline.reranker.losses import survival_click_loss, survival_surprise
 from degre_pipeline.reranker.models.evaluator import Cache, LookaheadEvaluator
 from degre_pipeline.reranker.models.slot_clicks import clicks_reach
 
@@ -24,6 +24,10 @@ class SurvivalEvaluator(LookaheadEvaluator):
     def list_loss(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
         """Returns the loss of exposed lists; see `survival_click_loss`."""
         return survival_click_loss(logits, clicks, mask)
+
+    def surprise(self, logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
+        """Returns -log P(clicks) of every exposed list, [b]; see `survival_surprise`."""
+        return survival_surprise(logits, clicks, mask)
 
     def levels(self, static: Tensor, items: Tensor) -> Tensor:
         """Returns the probability that the clicks among the first t items reach k, [b, t, L]."""
