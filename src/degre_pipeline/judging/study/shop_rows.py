@@ -13,6 +13,9 @@ from degre_pipeline.reranker.metrics import Array
 
 Row = dict[str, Any]
 
+PLAIN_NAMES = {names.BEAM: names.TEACHER}
+"""What subjects of an evaluation are called here, where it differs."""
+
 
 def true_values(list_judgements: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
     """Returns request_id, user_id, subject and value, the true clicks of each list and of the best one.
@@ -22,9 +25,7 @@ def true_values(list_judgements: pd.DataFrame, requests: pd.DataFrame) -> pd.Dat
         requests: With `request_id` and `user_id`.
     Raises: ValueError: If the truth judged no list.
     """
-    judged = list_judgements[list_judgements["judge"] == names.TRUTH].replace(
-        {"subject": {names.BEAM: names.TEACHER}}
-    )
+    judged = list_judgements[list_judgements["judge"] == names.TRUTH].replace({"subject": PLAIN_NAMES})
     if judged.empty:
         judges = ", ".join(sorted(list_judgements["judge"].unique()))
         raise ValueError(f"judges of the lists are {judges}; allowed: {names.TRUTH} among them")
