@@ -176,6 +176,18 @@ bench: $(VENV)/.installed ## Measure how fast the science is, as ratios: benchma
 publish-study: $(VENV)/.installed ## Bring what a truth study found to docs/benchmarks (ARGS=data/08_reporting/ml1m/truth_study)
 	$(BIN)/python -m benchmarks.publish_study $(ARGS)
 
+SHOPS ?= 201 202 203 204 205
+WORLDS ?= shop page leaving
+SEEDS ?= 0
+
+.PHONY: shops-study
+shops-study: $(VENV)/.installed ## The default run on several simulated shops, by the truth (SHOPS="201 202", WORLDS, SEEDS)
+	$(BIN)/python -m benchmarks.shops_study --shops $(SHOPS) --worlds $(WORLDS) --seeds $(SEEDS) $(ARGS)
+
+.PHONY: publish-shops
+publish-shops: $(VENV)/.installed ## Bring what it found so far to docs/benchmarks
+	$(BIN)/python -m benchmarks.publish_shops $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Style, format and types, without the tests
 	$(BIN)/ruff check .

@@ -10,10 +10,6 @@ points of `docs/benchmarks/do_no_harm.json` are not measured again.
 import argparse
 import datetime
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,14 +19,13 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
+from benchmarks.own_project import PROJECT, kedro_run, lay_out
 from degre_pipeline.reranker.metrics import bootstrap
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.shop import ShopConfig
 from degre_pipeline.sources.simulated_shop import simulate_request_log
 
-PROJECT = Path(__file__).resolve().parents[1]
 ROWS = PROJECT / "docs" / "benchmarks" / "do_no_harm.json"
-BIN = Path(sys.executable).parent
 LAST_DAY = datetime.date(2026, 1, 31)
 DAYS = 6
 ENVIRONMENT = "search_log"
@@ -95,7 +90,7 @@ def measure(point: Point) -> Row:
     """Returns what the gate decides about a log's model, and what its lists are worth in truth."""
     log, truth = simulate_request_log(point.shop, LAST_DAY)
     with TemporaryDirectory(prefix="degre_harm_") as folder:
-        project = _new_project(Path(folder))
+        project = lay_out(Path(folder))
         raw = project / "data/01_raw/own"
         raw.mkdir(parents=True)
         for name, table in log.tables():
@@ -106,28 +101,13 @@ def measure(point: Point) -> Row:
         return {**asdict(point), **found}
 
 
-def _new_project(folder: Path) -> Path:
-    for name in ("conf", "src"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    return folder
-
-
 def _kedro_run(project: Path, list_length: int) -> bool:
     """Returns whether a model was trained; False where the run says that the log speaks for none."""
     settings = (
         "ingestion.source=request_log_files,ingestion.request_log_files.folder=data/01_raw/own,"
         f"list_building.lists.list_length={list_length},{SHORT_REPORT}"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [BIN / "kedro", "run", f"--env={ENVIRONMENT}", f"--params={settings}"],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = kedro_run(project, f"--env={ENVIRONMENT}", f"--params={settings}", capture_output=True)
     said = " ".join((done.stdout + done.stderr).split())
     if done.returncode == WRONG and "no generator is trained" in said:
         return False

@@ -18,6 +18,8 @@ ITEM_MEAN = "item_mean"
 """Subject: lists by the click rate of the item alone."""
 BY_FEATURE = "by_"
 """Begins the name of a subject whose lists follow the click rate of one feature."""
+TEACHER = "teacher"
+"""Subject in the truth study: what a run's own search finds, there also with other beams."""
 OPTIMUM = "optimum"
 """Subject in the truth study: the best list that there is."""
 
@@ -84,6 +86,7 @@ SHOWN_AT_RANK = "shown_at_rank_"
 """Metrics of the log, beside its mean `CLICKS`; the last one is followed by the rank."""
 
 OVER_RANKING_ORDER, OVER_FIRST_ARM = "over_ranking_order", "over_first_arm"
+OVER_TEACHER = "over_teacher"
 REGRET_REMOVED, HR1_BELOW_TEACHER = "regret_removed", "hr1_below_teacher"
 """Metrics of the truth study, beside utility, hit rates and optimism."""
 

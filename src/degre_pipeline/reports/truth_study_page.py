@@ -41,7 +41,7 @@ def as_markdown(rows: Rows, agreement: pd.DataFrame) -> str:
     """Returns the tables as the documentation shows them."""
     parts = [f"<!-- Written by kedro run --pipeline=truth_study. -->\n\n# {rows[0]['data']}"]
     for title, table in tables(rows, agreement).items():
-        parts += [f"## {title}", "None." if table is None else _markdown(table)]
+        parts += [f"## {title}", "None." if table is None else markdown_table(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -112,7 +112,7 @@ def _by_judge(pooled: pd.DataFrame, metric: str, form: str) -> pd.DataFrame | No
     if chosen.empty:
         return None
     cells = [
-        f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
+        bracketed(form, value, low, high)
         for value, low, high in zip(chosen["value"], chosen["low"], chosen["high"], strict=True)
     ]
     wide = chosen.assign(cell=cells).pivot_table(
@@ -122,7 +122,13 @@ def _by_judge(pooled: pd.DataFrame, metric: str, form: str) -> pd.DataFrame | No
     return ordered.reset_index().replace({"seeds": {0: "–"}})
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def bracketed(form: str, value: float, low: float, high: float) -> str:
+    """Returns a figure with its interval, each in a form such as `{:.3f}`."""
+    return f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Returns a table as Markdown, without its index."""
     lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
     lines += [list(map(str, row)) for row in table.itertuples(index=False)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

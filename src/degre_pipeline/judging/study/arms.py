@@ -86,7 +86,7 @@ def as_miner(
     found = mine(miner, requests, rows, mining, label="study mining")
     evaluator = restore_evaluator(weights, mining.pessimism).to(choose_device(config.device))
     lists = {
-        "teacher": best_found(evaluator, asked, mining),
+        names.TEACHER: best_found(evaluator, asked, mining),
         **{f"beam{size}": best_of_beam(evaluator, asked, size) for size in (1, 2, 8)},
     }
     exact = {"exact_miner": exact_optimum(evaluator, asked, config)} if config.exact_requests else {}

@@ -50,7 +50,7 @@ def _figures(judged: pd.DataFrame, first_arm: str, config: EvaluationConfig) -> 
     own_name = judged["arm"].isin(known)
     named = judged.assign(
         subject=judged["subject"].where(own_name, judged["arm"] + "." + judged["subject"]),
-        teacher=np.where(own_name, "teacher", judged["arm"] + ".teacher"),
+        teacher=np.where(own_name, names.TEACHER, judged["arm"] + "." + names.TEACHER),
         first=judged["subject"].mask(own_name),
     )
     for percent, name in names.HIT_RATES.items():
@@ -82,7 +82,7 @@ def _metrics(named: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     )
     optimistic = named.assign(figure=believed - named["value"], over=named["value"])
     yield names.OPTIMISM, optimistic[named["judge"] != names.MINING]
-    of_teacher = by_list[names.HR1].reindex(_index(named, ["teacher", *keys])).to_numpy()
+    of_teacher = by_list[names.HR1].reindex(_index(named, [names.TEACHER, *keys])).to_numpy()
     generators = named["subject"].str.fullmatch(rf"(\w+\.)?{names.GENERATOR}")
     yield names.HR1_BELOW_TEACHER, named.assign(figure=of_teacher - named[names.HR1])[generators]
 
