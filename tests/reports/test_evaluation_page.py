@@ -252,7 +252,8 @@ def test_the_head_says_what_was_evaluated(page: Page) -> None:
 
 
 def test_the_heads_that_were_compared_are_laid_out(page: Page, with_truth: Data) -> None:
-    assert page.rows_of("page_company (chosen)") == [["3.023", "-0.021 [-0.028, -0.015]", "the least surprised"]]
+    chosen = ["3.023", "-0.021 [-0.028, -0.015]", "the least surprised"]
+    assert page.rows_of("page_company (chosen)") == [chosen]
     assert page.rows_of("company") == [["3.045", "-", ""]]
     assert "What the evaluators predict" not in rendered({**with_truth, "head_choice": []})
 

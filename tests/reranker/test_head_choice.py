@@ -147,7 +147,7 @@ def test_a_head_that_does_not_say_which_slots_are_clicked_has_no_surprise(sizes,
 
 
 def clicked_where(requests: Requests, world: str) -> Requests:
-    """Clicks follow the item; on a page also the category of the last item, or some items make users leave."""
+    """Clicks follow the item; on a page also the category of the last item; some items make users leave."""
     categories = requests.candidates[..., 0].gather(1, requests.exposed)
     chance = 0.2 + 0.1 * (categories % 3)
     if world == "page":
@@ -155,7 +155,8 @@ def clicked_where(requests: Requests, world: str) -> Requests:
     luck = torch.rand(chance.shape, generator=torch.Generator().manual_seed(len(requests)))
     clicks = (luck < chance).float()
     if world == "leaving":
-        leaves = (categories % 2 == 1) & (torch.rand(chance.shape, generator=torch.Generator().manual_seed(1)) < 0.7)
+        goes = torch.rand(chance.shape, generator=torch.Generator().manual_seed(1)) > 0.7
+        leaves = (categories % 2 == 1) & ~goes
         clicks = clicks * (leaves.long().cumsum(1) - leaves.long() == 0)
     return replace(requests, clicks=clicks)
 

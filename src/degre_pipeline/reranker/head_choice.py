@@ -1,4 +1,4 @@
-"""Chooses the head of the evaluators by data: under which one do the clicks of held-out lists surprise least?"""
+"""Chooses the head of the evaluators by data: the one that held-out lists surprise least."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ def with_head(config: EvaluatorConfig, rows: Sequence[HeadRow]) -> EvaluatorConf
 
 @torch.no_grad()
 def surprises(trained: TrainedWeights, requests: Requests) -> Tensor:
-    """Returns -log P(clicks) of exposed lists under a stored evaluator, in nats, [b]; of members, their mean."""
+    """Returns -log P(clicks) of exposed lists under an evaluator, in nats, [b]; of members, their mean."""
     members = restore_evaluator(trained).members
     parts = [
         torch.stack([_surprise(member, batch) for member in members]).mean(0)

@@ -78,7 +78,7 @@ def _drawn(rows: Tensor, most: int, seed: int) -> Tensor:
 def mine(
     evaluator: Evaluator, requests: Requests, rows: Tensor, config: MiningConfig, *, label: str = ""
 ) -> dict[str, Tensor]:
-    """Returns `row`, `sequences`, `values` and `step_values` of the requests at some rows.
+    """Returns `row`, `sequences`, `values` and `step_values` of the requests at some rows, best first.
 
     Args:
         evaluator: On the configured device.
@@ -91,23 +91,23 @@ def mine(
     search, device = build_search(config), choose_device(config.device)
     together = requests_at_once(config, requests.mask.shape[1], requests.list_length, device)
     bar = tqdm(total=len(rows), desc=label, unit="request", mininterval=1.0, disable=not label)
-    found = []
+    found, kept = [], config.kept or config.beam_size
     with bar, autocast(device, config.bfloat16):
         for batch in requests.select(rows).batches(together):
-            found.append(search(evaluator, batch.to(device)))
+            found.append(search(evaluator, batch.to(device)).first(kept))
             bar.update(len(batch))
     return {
         "row": rows,
-        "sequences": _joined((f.sequences for f in found), config.beam_size, -1).to(index_type),
-        "values": _joined((f.values.float() for f in found), config.beam_size, float("-inf")),
-        "step_values": _joined((f.step_values.float() for f in found), config.beam_size, float("-inf")),
+        "sequences": _joined((f.sequences for f in found), kept, -1).to(index_type),
+        "values": _joined((f.values.float() for f in found), kept, float("-inf")),
+        "step_values": _joined((f.step_values.float() for f in found), kept, float("-inf")),
     }
 
 
-def _joined(parts: Iterable[Tensor], beams: int, missing: float) -> Tensor:
-    """Returns batches in one tensor, filled up to the beam size where a batch allowed fewer sequences."""
+def _joined(parts: Iterable[Tensor], sequences: int, missing: float) -> Tensor:
+    """Returns batches in one tensor, filled up to so many sequences where a batch allowed fewer sequences."""
     filled = []
     for part in parts:
-        absent = part.new_full((len(part), beams - part.shape[1], *part.shape[2:]), missing)
+        absent = part.new_full((len(part), sequences - part.shape[1], *part.shape[2:]), missing)
         filled.append(torch.cat([part, absent], 1).cpu())
     return torch.cat(filled).contiguous()

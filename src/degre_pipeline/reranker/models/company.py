@@ -162,4 +162,3 @@ class PageCompanyEvaluator(HindsightEvaluator, SumsOfCompany):
         """Returns logits but for what stands below, [.., 1]."""
         placed: Tensor = alone + self.slots()[slot]
         return placed + seen(look, above)
-

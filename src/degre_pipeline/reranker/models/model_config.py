@@ -74,12 +74,15 @@ class EvaluatorConfig(NetworkConfig):
         head: `cumulative`, the paper's levels P(V >= k) of every prefix; `monotone`, the same, decreasing in
             k by construction; `slot_clicks`, the click of each slot after its prefix, summed to the value;
             `hindsight`, the clicks of all slots as the last item of a prefix sees them; `survival`, the click
-            of each slot and whether users go on to the next one;
+            of each slot and whether users go on to the next one; `company`, `page_company` and
+            `leaving_company`, the same three predictions without a Transformer, from an item by itself and
+            the sum of the items above it, on a page also of those below;
             `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
             shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md);
-            `by_data`, the same, but where what stands below a slot changes its click the best of
-            `slot_clicks`, `hindsight` and `cumulative`.
+            `by_data`, the same, but where slots vary the head that the clicks of held-out lists surprise
+            least.
         additive_factors: Width of a factor model of the user's and the item's additive fields; 0: none.
+        company_channels: Width r of the sums of the heads of company; as wide as kinds of items matter.
         examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
     """

@@ -1,6 +1,8 @@
 """Beam search over lists with the Lookahead Evaluator, each prefix encoded once."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +28,15 @@ class LookaheadSequences:
     values: Tensor
     step_values: Tensor
     expansions: Tensor
+
+    def first(self, most: int) -> LookaheadSequences:
+        """Returns the best `most` sequences of every request."""
+        return replace(
+            self,
+            sequences=self.sequences[:, :most],
+            values=self.values[:, :most],
+            step_values=self.step_values[:, :most],
+        )
 
 
 @dataclass(frozen=True)
