@@ -1,4 +1,4 @@
-"""What registration and the gate share: a program is exported once for a generator, and read once."""
+"""What registration and the gate share: a program is exported, written and read once for a generator."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ from degre_pipeline.release import loaded_version
 from degre_pipeline.reranker.fingerprints import fingerprint
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.serving.model import packaging
-from degre_pipeline.serving.model.program import export_program, load_program
+from degre_pipeline.serving.model.program import export_program, load_program, save_program
 
 
 @pytest.fixture(scope="session")
 def programs_made_once() -> Iterator[None]:
     """Keeps what torch needs seconds for: the same generator is registered on many days."""
     exported: dict[tuple[str, int], ExportedProgram] = {}
+    written: dict[ExportedProgram, bytes] = {}
     read: dict[str, ExportedProgram] = {}
 
     def export_once(generator: TrainedWeights, most_candidates: int) -> ExportedProgram:
@@ -25,6 +26,12 @@ def programs_made_once() -> Iterator[None]:
         if key not in exported:
             exported[key] = export_program(generator, most_candidates)
         return exported[key]
+
+    def write_once(program: ExportedProgram, file: Path) -> None:
+        if program not in written:
+            save_program(program, file)
+            written[program] = file.read_bytes()
+        file.write_bytes(written[program])
 
     def load_once(file: Path) -> ExportedProgram:
         key = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -34,5 +41,6 @@ def programs_made_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(packaging, "export_program", export_once)
+        patched.setattr(packaging, "save_program", write_once)
         patched.setattr(loaded_version, "load_program", load_once)
         yield

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 from torch import Tensor
@@ -19,6 +20,7 @@ from degre_pipeline.pipelines.gate.nodes import (
     write_gate_report,
 )
 from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.release.promotion import promote
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_generator
 from small_run import RUN
 from small_shop import Shop, register_shop
@@ -60,6 +62,11 @@ class Gate:
             external_evaluator=evaluator,
             run_date=run_date,
         )
+
+    def serve(self, registered: dict[str, Any]) -> None:
+        """Makes a registered version the champion, whatever the gate says of it."""
+        name, version = registered["name"], registered["version"]
+        promote(mlflow.MlflowClient(), name, version, who="ann", why="to begin with", force=True)
 
     def slice_of(self, shop: Shop) -> dict[str, Any]:
         return freeze_slice(shop.lists, shop.feature_tables, self.settings)
