@@ -198,7 +198,7 @@ publish-shops: $(VENV)/.installed ## Bring what it found so far to docs/benchmar
 lint: $(VENV)/.installed-dev ## Style, format and types, without the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers=auto
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Let ruff format and mend what it can
