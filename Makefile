@@ -126,21 +126,20 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M with the paper's layers
 
 # ---------------------------------------------------------------- check
 
-.PHONY: test
-test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow and not gpu and not browser and not torture' $(ARGS)
-
-# A process of tests a core, each of one thread, takes half the time on two cores. A file's tests stay together
-# because they share what its fixtures make.
+# A process of tests a core, each of one thread. A file's tests stay together, for they share its fixtures.
 WORKERS ?= auto
 SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 test check: export OMP_NUM_THREADS ?= 1
+
+.PHONY: test
+test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow and not gpu and not browser and not torture' $(ARGS)
 
 # What a change can break, in about a minute: all of `make lint`, and the tests that mirror the changed files.
 .PHONY: check
 check: lint ## Between commits: style, types, and the tests that the change since BASE=origin/main touches
 	@tests=$$($(BIN)/python tests/touched_tests.py '$(BASE)') && echo "$$tests" && \
-	  $(BIN)/pytest -m 'not slow and not gpu and not browser and not torture and not airflow' $$tests $(ARGS)
+	  $(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow and not gpu and not browser and not torture and not airflow' $$tests $(ARGS)
 
 BASE ?= origin/main
 

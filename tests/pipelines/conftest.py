@@ -1,5 +1,6 @@
 """What registration and the gate share: a program is exported, written and read once for a generator."""
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from torch.export import ExportedProgram
 from degre_pipeline.release import loaded_version
 from degre_pipeline.reranker.fingerprints import fingerprint
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
-from degre_pipeline.serving.model import packaging
+from degre_pipeline.serving.model import carried_code, packaging
+from degre_pipeline.serving.model.carried_code import needed_files
 from degre_pipeline.serving.model.program import export_program, load_program, save_program
 
 
@@ -43,4 +45,5 @@ def programs_made_once() -> Iterator[None]:
         patched.setattr(packaging, "export_program", export_once)
         patched.setattr(packaging, "save_program", write_once)
         patched.setattr(loaded_version, "load_program", load_once)
+        patched.setattr(carried_code, "needed_files", functools.cache(needed_files))
         yield
