@@ -39,6 +39,7 @@ def programs_made_once() -> Iterator[None]:
         key = hashlib.sha256(file.read_bytes()).hexdigest()
         if key not in read:
             read[key] = load_program(file)
+            patched.setattr(read[key], "module", functools.cache(read[key].module))
         return read[key]
 
     with pytest.MonkeyPatch.context() as patched:

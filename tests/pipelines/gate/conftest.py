@@ -107,6 +107,10 @@ class Gate:
     ) -> dict[str, Any]:
         return decide_promotion(gate_slice, judgements, facts, FIGURES, registered, self.settings)
 
+    @staticmethod
+    def found(decision: dict[str, Any], rule: str) -> list[dict[str, Any]]:
+        return [finding for finding in decision["findings"] if finding["rule"] == rule]
+
     def pass_through(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         """Returns what the last node returns."""
         return self.record(self.decide(shop, registered), registered, **changed)

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.release import ledger
 from degre_pipeline.release.aliases import positions
 from degre_pipeline.release.promotion import promote, roll_back
+from small_run import RUN
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")
 NAME = "reranker"
@@ -126,6 +128,38 @@ def test_a_version_made_anew_under_the_same_number_was_not_judged(gate, shop, re
         ValueError, match=r"version 1 of reranker is of run .*; allowed: another, as registered"
     ):
         gate.judge(shop, {**registered, "run_id": "another"})
+
+
+def test_where_the_alias_was_taken_away_the_last_champion_is_the_measure(gate, shop, registry):
+    gate.serve(gate.register(shop))
+    registry.delete_registered_model_alias(NAME, "champion")
+    second = gate.register(shop, run_date="2026-02-01")
+    decision = gate.decide(shop, second)
+    assert (decision["outcome"], decision["first"], decision["champion"]["version"]) == ("hold", False, 1)
+    assert "no version is the champion, though version 1 was" in decision["decided_by"]["reason"]
+    assert gate.found(decision, "non_inferiority")[0]["verdict"] == "pass"
+    assert gate.record(decision, second, promotes="first") == {"outcome": "hold", "moves": []}
+
+
+def test_files_of_two_gates_do_not_decide(gate, shop):
+    registered, gate_slice = gate.register(shop), gate.slice_of(shop)
+    judgements, facts = gate.judge(shop, registered)
+    better = judgements.assign(challenger=judgements["challenger"] + 1)
+    unlike = {**facts, "registered": {"version": 1, "run_id": "another"}}
+    for mixed in (
+        ({**gate_slice, "sha256": "0" * 64}, judgements, facts, registered),
+        (gate_slice, better, facts, registered),
+        (gate_slice, judgements, unlike, registered),
+        (gate_slice, judgements, facts, {**registered, "run_id": "another"}),
+    ):
+        with pytest.raises(
+            ValueError, match=r"of the gate's files is .*; allowed: .*kedro run --pipeline=gate"
+        ):
+            gate.decide_on(*mixed)
+    decision = gate.decide_on(gate_slice, judgements, facts, registered)
+    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"}, RUN)
+    with pytest.raises(ValueError, match="the gate's report is of another decision"):
+        record_decision(decision, report, registered, gate.settings, RUN)
 
 
 def test_a_champion_set_by_hand_is_noticed_by_the_gate(gate, shop, registry):

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from degre_pipeline.lists.list_config import ListConfig
-from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.pipelines.gate.pipeline import create_pipeline
 from degre_pipeline.pipelines.list_building.nodes import encode_requests, fit_features
 from degre_pipeline.release import registration
@@ -18,11 +17,15 @@ from degre_pipeline.reranker.models.stored_models import restore_generator
 from degre_pipeline.serving.model import packaging
 from degre_pipeline.serving.model.reranking_model import build_reranker
 from degre_pipeline.simulation.click_world import ClickTruth
-from small_run import RUN
 from small_shop import small_generator
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")
 NAME = "reranker"
+OTHER_FIELDS = [
+    {"name": "client", "kind": "categorical", "group": "context"},
+    {"name": "price_level", "kind": "categorical", "group": "item"},
+    {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
+]
 
 
 def other_generator(shop, seed=1, **changed):
@@ -30,15 +33,11 @@ def other_generator(shop, seed=1, **changed):
     return replace(shop, generator=small_generator(shop.feature_space, seed=seed), **changed)
 
 
-def with_fields(shop, fields):
+def with_other_fields(shop):
     """The shop as another configuration encodes it, with a generator for that."""
-    space = fit_features(shop.lists, shop.feature_tables, fields)
+    space = fit_features(shop.lists, shop.feature_tables, OTHER_FIELDS)
     tensors = encode_requests(shop.lists, shop.feature_tables, space, ListConfig(list_length=4))
     return replace(shop, feature_space=space, encoded=tensors, generator=small_generator(space, seed=5))
-
-
-def found(decision, rule):
-    return [finding for finding in decision["findings"] if finding["rule"] == rule]
 
 
 def test_both_versions_are_valued_by_the_judges_on_the_same_requests(gate, shop, shop_truth):
@@ -88,25 +87,19 @@ def test_the_same_lists_are_not_inferior(gate, shop):
     again = gate.register(shop, run_date="2026-02-01")
     decision = gate.decide(shop, again)
     assert (decision["outcome"], decision["first"]) == ("promote", False)
-    assert {finding["measured"] for finding in found(decision, "non_inferiority")} == {0.0}
-    assert {finding["verdict"] for finding in found(decision, "superiority")} == {"skipped"}
+    assert {finding["measured"] for finding in gate.found(decision, "non_inferiority")} == {0.0}
+    assert {finding["verdict"] for finding in gate.found(decision, "superiority")} == {"skipped"}
 
 
 def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
-    old = with_fields(
-        shop,
-        [
-            {"name": "client", "kind": "categorical", "group": "context"},
-            {"name": "price_level", "kind": "categorical", "group": "item"},
-            {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
-        ],
-    )
+    old = with_other_fields(shop)
     assert old.generator.config["sizes"] != shop.generator.config["sizes"]
     gate.serve(gate.register(old))
-    decision = gate.decide(shop, gate.register(shop))
+    registered = gate.register(shop)
+    judgements, facts = gate.judge(shop, registered)
+    decision = gate.decide_on(gate.slice_of(shop), judgements, facts, registered)
     assert decision["champion"]["problem"] == ""
-    assert all(math.isfinite(finding["measured"]) for finding in found(decision, "non_inferiority"))
-    judgements, _ = gate.judge(shop, gate.register(shop))
+    assert all(math.isfinite(finding["measured"]) for finding in gate.found(decision, "non_inferiority"))
     ids = gate.slice_of(shop)["request_ids"]
     requests = old.encoded.with_ids(torch.tensor(ids))
     lists, _ = restore_generator(old.generator).greedy_decode(
@@ -118,18 +111,13 @@ def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
 
 
 def test_a_champion_that_needs_what_the_tables_lack_leaves_it_to_a_person(gate, shop):
-    fields = [
-        {"name": "category", "kind": "categorical", "group": "item"},
-        {"name": "price_level", "kind": "categorical", "group": "item"},
-        {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
-    ]
-    gate.serve(gate.register(with_fields(shop, fields)))
+    gate.serve(gate.register(with_other_fields(shop)))
     items = shop.feature_tables.items.drop(columns="price_level")
     poorer = replace(shop, feature_tables=replace(shop.feature_tables, items=items))
     decision = gate.decide(poorer, gate.register(shop))
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("hold", "comparable")
     assert "price_level" in decision["decided_by"]["reason"]
-    assert found(decision, "non_inferiority") == []
+    assert gate.found(decision, "non_inferiority") == []
 
 
 def test_a_champion_that_has_seen_the_slice_is_not_compared(gate, shop, registry):
@@ -145,45 +133,13 @@ def test_a_version_that_is_not_the_trained_generator_is_refused(gate, shop):
     registered = gate.register(shop)
     decision = gate.decide(other_generator(shop), registered)
     assert decision["outcome"] == "refuse"
-    assert [finding["verdict"] for finding in found(decision, "parity")] == ["refuse"] * 2
+    assert [finding["verdict"] for finding in gate.found(decision, "parity")] == ["refuse"] * 2
 
 
 def test_figures_of_another_generator_are_refused(gate, shop):
     others = gate.evaluated_lists(other_generator(shop))
     decision = gate.decide(shop, gate.register(shop), evaluated_lists=others)
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("refuse", "evaluation")
-
-
-def test_where_the_alias_was_taken_away_the_last_champion_is_the_measure(gate, shop, registry):
-    gate.serve(gate.register(shop))
-    registry.delete_registered_model_alias(NAME, "champion")
-    second = gate.register(shop, run_date="2026-02-01")
-    decision = gate.decide(shop, second)
-    assert (decision["outcome"], decision["first"], decision["champion"]["version"]) == ("hold", False, 1)
-    assert "no version is the champion, though version 1 was" in decision["decided_by"]["reason"]
-    assert found(decision, "non_inferiority")[0]["verdict"] == "pass"
-    assert gate.record(decision, second, promotes="first") == {"outcome": "hold", "moves": []}
-
-
-def test_files_of_two_gates_do_not_decide(gate, shop):
-    registered, gate_slice = gate.register(shop), gate.slice_of(shop)
-    judgements, facts = gate.judge(shop, registered)
-    better = judgements.assign(challenger=judgements["challenger"] + 1)
-    unlike = {**facts, "registered": {"version": 1, "run_id": "another"}}
-    for mixed in (
-        ({**gate_slice, "sha256": "0" * 64}, judgements, facts, registered),
-        (gate_slice, better, facts, registered),
-        (gate_slice, judgements, unlike, registered),
-        (gate_slice, judgements, facts, {**registered, "run_id": "another"}),
-    ):
-        with pytest.raises(
-            ValueError, match=r"of the gate's files is .*; allowed: .*kedro run --pipeline=gate"
-        ):
-            gate.decide_on(*mixed)
-    decision = gate.decide_on(gate_slice, judgements, facts, registered)
-    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"}, RUN)
-    with pytest.raises(ValueError, match="the gate's report is of another decision"):
-        record_decision(decision, report, registered, gate.settings, RUN)
 
 
 def test_no_code_of_a_version_is_run(gate, shop, registry, tmp_path):
@@ -226,7 +182,7 @@ def test_what_is_judged_is_the_program_that_serves(gate, shop, registry, monkeyp
     monkeypatch.setattr(registration, "check_program", lambda *_: None)
     decision = gate.decide(shop, gate.register(shop))
     assert decision["outcome"] == "refuse"
-    parity = found(decision, "parity")
+    parity = gate.found(decision, "parity")
     assert [finding["verdict"] for finding in parity] == ["refuse", "refuse"]
     assert parity[0]["measured"] > 40
 
@@ -238,12 +194,12 @@ def test_small_losses_do_not_add_up_over_champions(gate, shop, registry):
     worse = other_generator(shop)
     decision = gate.decide(worse, gate.register(worse, run_date="2026-01-31"))
     assert (decision["champion"]["version"], decision["reference"]["version"]) == (2, 1)
-    assert {finding["verdict"] for finding in found(decision, "reference")} <= {"refuse", "hold", "pass"}
+    assert {finding["verdict"] for finding in gate.found(decision, "reference")} <= {"refuse", "hold", "pass"}
     assert all(
-        "version 1, the best champion of 90 days" in one["about"] for one in found(decision, "reference")
+        "version 1, the best champion of 90 days" in one["about"] for one in gate.found(decision, "reference")
     )
     judged = {
-        rule: [one["measured"] for one in found(decision, rule)] for rule in ("reference", "superiority")
+        rule: [one["measured"] for one in gate.found(decision, rule)] for rule in ("reference", "superiority")
     }
     assert judged["reference"] == judged["superiority"]
     assert decision["superior_to"] in ([], [2, 1])
