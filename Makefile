@@ -126,15 +126,20 @@ ml1m: $(VENV)/.installed ## The main job on MovieLens-1M with the paper's layers
 
 # ---------------------------------------------------------------- check
 
+# A process of tests a core, each of one thread. A file's tests stay together, for they share its fixtures.
+WORKERS ?= auto
+SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+test check: export OMP_NUM_THREADS ?= 1
+
 .PHONY: test
 test: lint $(AIRFLOW)/.installed ## Set up if needed, then all checks and the quick tests
-	$(BIN)/pytest -m 'not slow and not gpu and not browser and not torture' $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow and not gpu and not browser and not torture' $(ARGS)
 
 # What a change can break, in about a minute: all of `make lint`, and the tests that mirror the changed files.
 .PHONY: check
 check: lint ## Between commits: style, types, and the tests that the change since BASE=origin/main touches
 	@tests=$$($(BIN)/python tests/touched_tests.py '$(BASE)') && echo "$$tests" && \
-	  $(BIN)/pytest -m 'not slow and not gpu and not browser and not torture and not airflow' $$tests $(ARGS)
+	  $(BIN)/pytest $(SIDE_BY_SIDE) -m 'not slow and not gpu and not browser and not torture and not airflow' $$tests $(ARGS)
 
 BASE ?= origin/main
 
@@ -192,7 +197,7 @@ publish-shops: $(VENV)/.installed ## Bring what it found so far to docs/benchmar
 lint: $(VENV)/.installed-dev ## Style, format and types, without the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers=auto
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Let ruff format and mend what it can

@@ -1,6 +1,8 @@
 """Small requests, small models and a small shop that tests of several rooms share."""
 
 import datetime
+import fcntl
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +71,7 @@ M = TypeVar("M", bound=torch.nn.Module)
 MakeRequests = Callable[..., Requests]
 MakeEvaluator = Callable[..., LookaheadEvaluator]
 MakeGenerator = Callable[..., OnlineGenerator]
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -224,11 +227,37 @@ def _spread(model: M) -> M:
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Function that fills a folder unless another process of the same tests has filled it, and returns it.
+
+    Tests only read what is in it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def once(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = shared / name, shared / f"{name}.filled"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(made_once: MadeOnce) -> Path:
     """An MLflow database without a run; making one takes seconds, copying it does not."""
-    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
-    return database
+
+    def make(folder: Path) -> None:
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once("empty_mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture
@@ -245,9 +274,12 @@ def registry(tmp_path: Path, mlflow_database: Path) -> Iterator[mlflow.MlflowCli
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Path:
+def finished_run(made_once: MadeOnce, mlflow_database: Path) -> Path:
     """The folder of a project after one `kedro run --env=test`; tests only read it (`project_runs` helps)."""
-    project = project_runs.lay_out(tmp_path_factory.mktemp("finished") / "project", mlflow_database)
-    project_runs.commit(project)
-    project_runs.run(project)
-    return project
+
+    def make(folder: Path) -> None:
+        project = project_runs.lay_out(folder / "project", mlflow_database)
+        project_runs.commit(project)
+        project_runs.run(project)
+
+    return (made_once("finished_run", make) / "project").resolve()

@@ -26,6 +26,9 @@ TREE = {
     "tests/room/conftest.py": "",
     "tests/room/test_mirrored.py": "from degre_pipeline.room.mirrored import Anything",
     "tests/room/test_others.py": "    from degre_pipeline.room.named import Anything",
+    "src/degre_pipeline/pipelines/gate/nodes.py": "",
+    "tests/pipelines/gate/conftest.py": "from degre_pipeline.pipelines.gate.nodes import decide",
+    "tests/pipelines/gate/test_gate_nodes.py": "from degre_pipeline.pipelines.gate.nodes import decide",
     "tests/pipelines/mining/test_mining_nodes.py": "from degre_pipeline.pipelines.mining.nodes import mine",
     "tests/notebooks/test_notebooks.py": "",
 }
@@ -50,6 +53,7 @@ def project(tmp_path: Path) -> Path:
         ("src/degre_pipeline/room/__init__.py", ["tests/room"]),
         ("src/degre_pipeline/cli.py", ["tests/test_commands.py"]),
         ("src/degre_pipeline/pipelines/mining/pipeline.py", ["tests/pipelines/mining"]),
+        ("src/degre_pipeline/pipelines/gate/nodes.py", ["tests/pipelines/gate"]),
         ("src/degre_pipeline/untested/far.py", ["tests/pipelines/mining/test_mining_nodes.py"]),
         ("tests/room/test_others.py", ["tests/room/test_others.py"]),
         ("tests/room/conftest.py", ["tests/room"]),

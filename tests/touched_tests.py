@@ -2,8 +2,9 @@
 
 The change is whatever differs from the commit where this branch left BASE, the working tree and new files
 included. Tests mirror the code: `src/degre_pipeline/ROOM/NAME.py` has its tests in `tests/ROOM/test_NAME.py`.
-A file without such a mirror has the tests in that folder that import it, else the whole folder, else the
-tests of the modules that import it. Code that leads to no test is named on stderr: `make test` covers it.
+A file without such a mirror has the tests in that folder that import it, or the whole folder where none does
+or the conftest does, else the tests of the modules that import it. Code that leads to no test is named on
+stderr: `make test` covers it.
 """
 
 import re
@@ -76,9 +77,10 @@ def _mirrored(path: Path, project: Path, seen: frozenset[Path]) -> list[Path]:
     if (project / mirror).exists():
         return [mirror]
     named = [test.relative_to(project) for test in (project / folder).glob("test_*.py") if _names(test, path)]
-    if named:
+    whole = folder != Path("tests") and (project / folder).is_dir()  # tests/ itself holds whole runs
+    if named and not (whole and _names(project / folder / "conftest.py", path)):
         return sorted(named)
-    if folder != Path("tests") and (project / folder).is_dir():  # tests/ itself holds whole runs
+    if whole:
         return [folder]
     return _tests_of_importers(path, project, seen)
 
@@ -91,7 +93,7 @@ def _tests_of_importers(path: Path, project: Path, seen: frozenset[Path]) -> lis
 
 def _names(file: Path, path: Path) -> bool:
     """Says whether a file imports a module of the package."""
-    if PACKAGE not in path.parents or path.stem == "__init__":
+    if PACKAGE not in path.parents or path.stem == "__init__" or not file.exists():
         return False
     module = ".".join(path.relative_to("src").with_suffix("").parts)
     return (

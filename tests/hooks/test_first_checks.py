@@ -22,7 +22,7 @@ def test_runners_that_run_nodes_side_by_side_are_refused(runner: object) -> None
         check_runner(str(runner))
 
 
-@pytest.mark.parametrize("runner", [None, str(SequentialRunner())])
+@pytest.mark.parametrize("runner", [None, str(SequentialRunner())], ids=["the default", "named"])
 def test_the_usual_runner_is_allowed(runner: str | None) -> None:
     check_runner(runner)
 

@@ -210,7 +210,9 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("table", "broken", "rule", "row"), BROKEN, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("table", "broken", "rule", "row"), BROKEN, ids=[f"{case[0]}: {case[2][:40]}" for case in BROKEN]
+)
 def test_broken_rule_names_the_row_its_value_and_what_is_allowed(check, table, broken, rule, row):
     with pytest.raises(InvalidTableError) as caught:
         check(table, broken())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 from torch import Tensor
@@ -19,6 +20,7 @@ from degre_pipeline.pipelines.gate.nodes import (
     write_gate_report,
 )
 from degre_pipeline.release.gate.gate_config import GateConfig
+from degre_pipeline.release.promotion import promote
 from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_generator
 from small_run import RUN
 from small_shop import Shop, register_shop
@@ -61,6 +63,11 @@ class Gate:
             run_date=run_date,
         )
 
+    def serve(self, registered: dict[str, Any]) -> None:
+        """Makes a registered version the champion, whatever the gate says of it."""
+        name, version = registered["name"], registered["version"]
+        promote(mlflow.MlflowClient(), name, version, who="ann", why="to begin with", force=True)
+
     def slice_of(self, shop: Shop) -> dict[str, Any]:
         return freeze_slice(shop.lists, shop.feature_tables, self.settings)
 
@@ -99,6 +106,10 @@ class Gate:
         registered: dict[str, Any],
     ) -> dict[str, Any]:
         return decide_promotion(gate_slice, judgements, facts, FIGURES, registered, self.settings)
+
+    @staticmethod
+    def found(decision: dict[str, Any], rule: str) -> list[dict[str, Any]]:
+        return [finding for finding in decision["findings"] if finding["rule"] == rule]
 
     def pass_through(self, shop: Shop, registered: dict[str, Any], **changed: Any) -> dict[str, Any]:
         """Returns what the last node returns."""

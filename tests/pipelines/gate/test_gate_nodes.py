@@ -1,6 +1,5 @@
-"""The gate on registered versions, with a real MLflow database."""
+"""What the gate's nodes find of registered versions and decide, with a real MLflow database."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -10,21 +9,23 @@ import pytest
 import torch
 
 from degre_pipeline.lists.list_config import ListConfig
-from degre_pipeline.pipelines.gate.nodes import record_decision, write_gate_report
 from degre_pipeline.pipelines.gate.pipeline import create_pipeline
 from degre_pipeline.pipelines.list_building.nodes import encode_requests, fit_features
-from degre_pipeline.release import ledger, registration
+from degre_pipeline.release import registration
 from degre_pipeline.release.aliases import positions
-from degre_pipeline.release.promotion import promote, roll_back
 from degre_pipeline.reranker.models.stored_models import restore_generator
 from degre_pipeline.serving.model import packaging
 from degre_pipeline.serving.model.reranking_model import build_reranker
 from degre_pipeline.simulation.click_world import ClickTruth
-from small_run import RUN
 from small_shop import small_generator
 
 pytestmark = pytest.mark.usefixtures("programs_made_once")
 NAME = "reranker"
+OTHER_FIELDS = [
+    {"name": "client", "kind": "categorical", "group": "context"},
+    {"name": "price_level", "kind": "categorical", "group": "item"},
+    {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
+]
 
 
 def other_generator(shop, seed=1, **changed):
@@ -32,57 +33,15 @@ def other_generator(shop, seed=1, **changed):
     return replace(shop, generator=small_generator(shop.feature_space, seed=seed), **changed)
 
 
-def with_fields(shop, fields):
+def with_other_fields(shop):
     """The shop as another configuration encodes it, with a generator for that."""
-    space = fit_features(shop.lists, shop.feature_tables, fields)
+    space = fit_features(shop.lists, shop.feature_tables, OTHER_FIELDS)
     tensors = encode_requests(shop.lists, shop.feature_tables, space, ListConfig(list_length=4))
     return replace(shop, feature_space=space, encoded=tensors, generator=small_generator(space, seed=5))
 
 
-def served_by(registered):
-    """Makes a registered version the champion, whatever the gate says of it."""
-    return promote(
-        mlflow.MlflowClient(), NAME, registered["version"], who="ann", why="to begin with", force=True
-    )
-
-
-def found(decision, rule):
-    return [finding for finding in decision["findings"] if finding["rule"] == rule]
-
-
-def test_the_first_version_is_promoted_by_floors_and_tagged(gate, shop, registry):
-    registered = gate.register(shop)
-    result = gate.pass_through(shop, registered)
-    assert result["outcome"] == "promote"
-    assert [(move["alias"], move["from_version"], move["to_version"]) for move in result["moves"]] == [
-        ("champion", None, 1)
-    ]
-    assert positions(registry, NAME) == {"challenger": 1, "champion": 1}
-    tags = registry.get_model_version(NAME, "1").tags
-    assert {name: tags[name] for name in ("gate_outcome", "gate_first", "gate_champion")} == {
-        "gate_outcome": "promote",
-        "gate_first": "true",
-        "gate_champion": "none",
-    }
-    assert (tags["slice_first_day"], tags["slice_last_day"]) == ("2026-01-31", "2026-01-31")
-    assert tags["slice_sha256"] == gate.slice_of(shop)["sha256"]
-
-
-def test_a_promotion_keeps_its_report_in_the_ledger(gate, shop, registry, tmp_path):
-    gate.pass_through(shop, gate.register(shop))
-    (entry,) = ledger.entries(registry, NAME, "champion")
-    assert entry.move.who.startswith("gate, run by ")
-    assert "all 20 floors hold" in entry.move.why
-    assert not entry.move.flagged
-    files = {file.path for file in registry.list_artifacts(entry.run_id, "gate")}
-    assert files == {"gate/gate_report.html", "gate/gate_decision.json"}
-    copy = registry.download_artifacts(entry.run_id, "gate/gate_decision.json", str(tmp_path))
-    with open(copy, encoding="utf-8") as file:
-        assert json.load(file)["decided_by"]["rule"] == "first"
-
-
 def test_both_versions_are_valued_by_the_judges_on_the_same_requests(gate, shop, shop_truth):
-    served_by(gate.register(shop))
+    gate.serve(gate.register(shop))
     better = other_generator(shop)
     judgements, facts = gate.judge(better, gate.register(better))
     ids = gate.slice_of(shop)["request_ids"]
@@ -115,7 +74,7 @@ def test_a_loss_is_refused_and_the_champion_stays(gate, shop, registry, shop_tru
         judgements, _ = gate.judge(some, gate.register(some))
         worth[id(some)] = judgements.loc[judgements["judge"] == "truth", "challenger"].mean()
     better, worse = sorted((first, second), key=lambda some: worth[id(some)], reverse=True)
-    served_by(gate.register(better))
+    gate.serve(gate.register(better))
     champion = positions(registry, NAME)["champion"]
     result = gate.pass_through(worse, gate.register(worse))
     assert worth[id(better)] - worth[id(worse)] > 0.03 * worth[id(better)]
@@ -124,29 +83,23 @@ def test_a_loss_is_refused_and_the_champion_stays(gate, shop, registry, shop_tru
 
 
 def test_the_same_lists_are_not_inferior(gate, shop):
-    served_by(gate.register(shop))
+    gate.serve(gate.register(shop))
     again = gate.register(shop, run_date="2026-02-01")
     decision = gate.decide(shop, again)
     assert (decision["outcome"], decision["first"]) == ("promote", False)
-    assert {finding["measured"] for finding in found(decision, "non_inferiority")} == {0.0}
-    assert {finding["verdict"] for finding in found(decision, "superiority")} == {"skipped"}
+    assert {finding["measured"] for finding in gate.found(decision, "non_inferiority")} == {0.0}
+    assert {finding["verdict"] for finding in gate.found(decision, "superiority")} == {"skipped"}
 
 
 def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
-    old = with_fields(
-        shop,
-        [
-            {"name": "client", "kind": "categorical", "group": "context"},
-            {"name": "price_level", "kind": "categorical", "group": "item"},
-            {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
-        ],
-    )
+    old = with_other_fields(shop)
     assert old.generator.config["sizes"] != shop.generator.config["sizes"]
-    served_by(gate.register(old))
-    decision = gate.decide(shop, gate.register(shop))
+    gate.serve(gate.register(old))
+    registered = gate.register(shop)
+    judgements, facts = gate.judge(shop, registered)
+    decision = gate.decide_on(gate.slice_of(shop), judgements, facts, registered)
     assert decision["champion"]["problem"] == ""
-    assert all(math.isfinite(finding["measured"]) for finding in found(decision, "non_inferiority"))
-    judgements, _ = gate.judge(shop, gate.register(shop))
+    assert all(math.isfinite(finding["measured"]) for finding in gate.found(decision, "non_inferiority"))
     ids = gate.slice_of(shop)["request_ids"]
     requests = old.encoded.with_ids(torch.tensor(ids))
     lists, _ = restore_generator(old.generator).greedy_decode(
@@ -158,157 +111,35 @@ def test_a_champion_of_another_feature_space_ranks_with_its_own(gate, shop):
 
 
 def test_a_champion_that_needs_what_the_tables_lack_leaves_it_to_a_person(gate, shop):
-    fields = [
-        {"name": "category", "kind": "categorical", "group": "item"},
-        {"name": "price_level", "kind": "categorical", "group": "item"},
-        {"name": "ranking_score", "kind": "numeric", "group": "score", "size": 4},
-    ]
-    served_by(gate.register(with_fields(shop, fields)))
+    gate.serve(gate.register(with_other_fields(shop)))
     items = shop.feature_tables.items.drop(columns="price_level")
     poorer = replace(shop, feature_tables=replace(shop.feature_tables, items=items))
     decision = gate.decide(poorer, gate.register(shop))
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("hold", "comparable")
     assert "price_level" in decision["decided_by"]["reason"]
-    assert found(decision, "non_inferiority") == []
+    assert gate.found(decision, "non_inferiority") == []
 
 
 def test_a_champion_that_has_seen_the_slice_is_not_compared(gate, shop, registry):
     registered = gate.register(shop)
-    served_by(registered)
+    gate.serve(registered)
     registry.set_model_version_tag(NAME, "1", "training_last_day", "2026-01-31")
     decision = gate.decide(other_generator(shop), gate.register(other_generator(shop)))
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("refuse", "time_forward")
     assert decision["decided_by"]["about"] == "champion, version 1"
 
 
-def test_a_version_that_passed_stays_one_when_its_day_is_run_again_later(gate, shop, registry):
-    gate.pass_through(shop, gate.register(shop))
-    gate.pass_through(shop, gate.register(shop, run_date="2026-02-01"))
-    registry.set_model_version_tag(NAME, "2", "training_last_day", "2026-01-31")
-    result = gate.pass_through(shop, gate.register(shop))
-    assert result == {"outcome": "refuse", "moves": []}
-    assert registry.get_model_version(NAME, "1").tags["gate_outcome"] == "promote"
-    assert positions(registry, NAME)["champion"] == 2
-
-
 def test_a_version_that_is_not_the_trained_generator_is_refused(gate, shop):
     registered = gate.register(shop)
     decision = gate.decide(other_generator(shop), registered)
     assert decision["outcome"] == "refuse"
-    assert [finding["verdict"] for finding in found(decision, "parity")] == ["refuse"] * 2
+    assert [finding["verdict"] for finding in gate.found(decision, "parity")] == ["refuse"] * 2
 
 
 def test_figures_of_another_generator_are_refused(gate, shop):
     others = gate.evaluated_lists(other_generator(shop))
     decision = gate.decide(shop, gate.register(shop), evaluated_lists=others)
     assert (decision["outcome"], decision["decided_by"]["rule"]) == ("refuse", "evaluation")
-
-
-@pytest.mark.parametrize(
-    ("promotes", "champions"), [("always", [1, 2]), ("first", [1, 1]), ("never", [None, None])]
-)
-def test_the_settings_say_when_a_passing_version_promotes_itself(gate, shop, registry, promotes, champions):
-    seen = []
-    for day in ("2026-01-31", "2026-02-01"):
-        gate.pass_through(shop, gate.register(shop, run_date=day), promotes=promotes)
-        seen.append(positions(registry, NAME).get("champion"))
-    assert seen == champions
-
-
-def test_the_champion_is_compared_with_the_one_before_when_its_run_is_repeated(gate, shop):
-    gate.pass_through(shop, gate.register(shop))
-    second = gate.register(shop, run_date="2026-02-01")
-    gate.pass_through(shop, second)
-    repeated = gate.decide(shop, gate.register(shop, run_date="2026-02-01"))
-    assert (repeated["challenger"]["version"], repeated["champion"]["version"]) == (2, 1)
-    assert not repeated["first"]
-
-
-def test_what_a_person_took_down_is_not_put_back_when_the_gate_is_repeated(gate, shop, registry):
-    served_by(gate.register(shop))
-    second = gate.register(shop, run_date="2026-02-01")
-    decision = gate.decide(shop, second)
-    gate.record(decision, second)
-    roll_back(registry, NAME, who="ann", why="complaints")
-    late = gate.record(decision, second)  # a retry of the last node
-    assert late == {"outcome": "hold", "moves": []}
-    repeated = gate.decide(shop, second)  # a retry of the whole gate
-    assert (repeated["outcome"], repeated["decided_by"]["rule"]) == ("hold", "registry")
-    assert "version 2 was taken down by ann: complaints" in repeated["decided_by"]["reason"]
-    assert gate.record(repeated, second)["outcome"] == "hold"
-    assert positions(registry, NAME)["champion"] == 1
-
-
-def test_a_champion_that_came_after_the_comparison_stays(gate, shop, registry, tmp_path):
-    served_by(gate.register(shop))
-    second, third = (gate.register(shop, run_date=f"2026-02-0{day}") for day in (1, 2))
-    decision = gate.decide(shop, second)
-    promote(registry, NAME, third["version"], who="ann", why="hot fix", force=True)
-    assert gate.record(decision, second) == {"outcome": "hold", "moves": []}
-    assert positions(registry, NAME)["champion"] == 3
-    tags = registry.get_model_version(NAME, "2").tags
-    assert tags["gate_outcome"] == "hold"
-    assert "the champion is version 3 now; the comparison was with version 1" in tags["gate_decided_by"]
-    copy = registry.download_artifacts(second["run_id"], "gate/gate_report.html", str(tmp_path))
-    with open(copy, encoding="ascii") as file:
-        assert "Hold for a person" in file.read()
-
-
-def test_where_the_alias_was_taken_away_the_last_champion_is_the_measure(gate, shop, registry):
-    served_by(gate.register(shop))
-    registry.delete_registered_model_alias(NAME, "champion")
-    second = gate.register(shop, run_date="2026-02-01")
-    decision = gate.decide(shop, second)
-    assert (decision["outcome"], decision["first"], decision["champion"]["version"]) == ("hold", False, 1)
-    assert "no version is the champion, though version 1 was" in decision["decided_by"]["reason"]
-    assert found(decision, "non_inferiority")[0]["verdict"] == "pass"
-    assert gate.record(decision, second, promotes="first") == {"outcome": "hold", "moves": []}
-
-
-def test_a_decision_of_another_version_is_refused(gate, shop, registry):
-    first = gate.register(shop)
-    decision = gate.decide(shop, first)
-    gate.record(decision, first)
-    unjudged = gate.register(shop, run_date="2026-02-01")
-    with pytest.raises(ValueError, match=r"registered of the gate's files is .*'version': 1.*; allowed: "):
-        gate.record(decision, unjudged)
-    assert positions(registry, NAME)["champion"] == 1
-    assert "gate_outcome" not in registry.get_model_version(NAME, "2").tags
-
-
-def test_files_of_two_gates_do_not_decide(gate, shop):
-    registered, gate_slice = gate.register(shop), gate.slice_of(shop)
-    judgements, facts = gate.judge(shop, registered)
-    better = judgements.assign(challenger=judgements["challenger"] + 1)
-    unlike = {**facts, "registered": {"version": 1, "run_id": "another"}}
-    for mixed in (
-        ({**gate_slice, "sha256": "0" * 64}, judgements, facts, registered),
-        (gate_slice, better, facts, registered),
-        (gate_slice, judgements, unlike, registered),
-        (gate_slice, judgements, facts, {**registered, "run_id": "another"}),
-    ):
-        with pytest.raises(
-            ValueError, match=r"of the gate's files is .*; allowed: .*kedro run --pipeline=gate"
-        ):
-            gate.decide_on(*mixed)
-    decision = gate.decide_on(gate_slice, judgements, facts, registered)
-    report = write_gate_report({**decision, "outcome": "hold"}, {"last_day": "2026-01-31"}, RUN)
-    with pytest.raises(ValueError, match="the gate's report is of another decision"):
-        record_decision(decision, report, registered, gate.settings, RUN)
-
-
-def test_a_version_made_anew_under_the_same_number_was_not_judged(gate, shop, registry):
-    registered = gate.register(shop)
-    decision = gate.decide(shop, registered)
-    registry.delete_registered_model(NAME)
-    registry.create_registered_model(NAME)
-    registry.create_model_version(NAME, "file:///nowhere", registered["run_id"])
-    with pytest.raises(ValueError, match=r"version 1 of reranker is made of .*; allowed: .*, as judged"):
-        gate.record(decision, registered)
-    with pytest.raises(
-        ValueError, match=r"version 1 of reranker is of run .*; allowed: another, as registered"
-    ):
-        gate.judge(shop, {**registered, "run_id": "another"})
 
 
 def test_no_code_of_a_version_is_run(gate, shop, registry, tmp_path):
@@ -351,7 +182,7 @@ def test_what_is_judged_is_the_program_that_serves(gate, shop, registry, monkeyp
     monkeypatch.setattr(registration, "check_program", lambda *_: None)
     decision = gate.decide(shop, gate.register(shop))
     assert decision["outcome"] == "refuse"
-    parity = found(decision, "parity")
+    parity = gate.found(decision, "parity")
     assert [finding["verdict"] for finding in parity] == ["refuse", "refuse"]
     assert parity[0]["measured"] > 40
 
@@ -363,22 +194,15 @@ def test_small_losses_do_not_add_up_over_champions(gate, shop, registry):
     worse = other_generator(shop)
     decision = gate.decide(worse, gate.register(worse, run_date="2026-01-31"))
     assert (decision["champion"]["version"], decision["reference"]["version"]) == (2, 1)
-    assert {finding["verdict"] for finding in found(decision, "reference")} <= {"refuse", "hold", "pass"}
+    assert {finding["verdict"] for finding in gate.found(decision, "reference")} <= {"refuse", "hold", "pass"}
     assert all(
-        "version 1, the best champion of 90 days" in one["about"] for one in found(decision, "reference")
+        "version 1, the best champion of 90 days" in one["about"] for one in gate.found(decision, "reference")
     )
     judged = {
-        rule: [one["measured"] for one in found(decision, rule)] for rule in ("reference", "superiority")
+        rule: [one["measured"] for one in gate.found(decision, rule)] for rule in ("reference", "superiority")
     }
     assert judged["reference"] == judged["superiority"]
     assert decision["superior_to"] in ([], [2, 1])
-
-
-def test_a_champion_set_by_hand_is_noticed_by_the_gate(gate, shop, registry):
-    registered = gate.register(shop)
-    registry.set_registered_model_alias(NAME, "champion", "1")
-    result = gate.pass_through(shop, registered)
-    assert [(move["who"], move["flagged"]) for move in result["moves"]] == [("unknown", False)]
 
 
 def test_pipeline_meets_others_in_the_catalog():

@@ -59,6 +59,7 @@ def test_work_of_a_step_counts_the_matrix_products(make_evaluator) -> None:
     assert step_work(make_evaluator(4)) == 2 * (2 * layer + 8 * 8 + 8 * 4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(CPU), reason="no C++ compiler")
 @pytest.mark.filterwarnings(
     "ignore:.*LeafSpec:FutureWarning", "ignore:TypedStorage is deprecated:UserWarning"
