@@ -91,7 +91,7 @@ def mine(
     search, device = build_search(config), choose_device(config.device)
     together = requests_at_once(config, requests.mask.shape[1], requests.list_length, device)
     bar = tqdm(total=len(rows), desc=label, unit="request", mininterval=1.0, disable=not label)
-    found, kept = [], config.kept or config.beam_size
+    found, kept = [], min(config.kept or config.beam_size, config.beam_size)
     with bar, autocast(device, config.bfloat16):
         for batch in requests.select(rows).batches(together):
             found.append(search(evaluator, batch.to(device)).first(kept))

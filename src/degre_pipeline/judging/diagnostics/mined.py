@@ -31,7 +31,7 @@ def mine_with_beams(
     evaluator = prepare_miner(miner, requests, search, len(requests) * len(sizes))
     rows = torch.arange(len(requests))
     return {
-        size: mine(evaluator, requests, rows, replace(search, strategy="beam", beam_size=size))[
+        size: mine(evaluator, requests, rows, replace(search, strategy="beam", beam_size=size, kept=0))[
             "sequences"
         ].long()
         for size in sorted(sizes)

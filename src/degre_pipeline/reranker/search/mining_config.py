@@ -17,7 +17,7 @@ class MiningConfig:
         strategy: `beam`, the paper's; `diverse_beam`, which spreads over sets of items before it keeps a
             second order of one; `bounded`, the widest within `most_expansions`, exact where all lists fit.
         beam_size: B, sequences that are found; also the breadth of `beam` and `diverse_beam`.
-        kept: The best sequences of a request that are stored and distilled; 0: all B.
+        kept: The best sequences of a request that are stored and distilled, at most B; 0: all B.
         orders_per_set: Orders of one set of items that `diverse_beam` keeps while there are other sets.
         most_expansions: Scored prefixes a request that `bounded` may spend.
         top_k: Before each step, keep only the K remaining candidates with the highest ranking score; 0: all.
@@ -55,11 +55,9 @@ class MiningConfig:
     def __post_init__(self) -> None:
         check_types(self)
         require(1 <= self.beam_size <= 10_000, "beam_size", self.beam_size, "1 to 10,000")
-        kept, allowed = self.kept, f"0 to beam_size, {self.beam_size}"
-        require(0 <= kept <= self.beam_size, "kept", kept, allowed)
         for name in ("orders_per_set", "most_expansions", "shard_size"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("top_k", "batch_size", "most_requests"):
+        for name in ("kept", "top_k", "batch_size", "most_requests"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         require(0 <= self.pessimism <= 100, "pessimism", self.pessimism, "0 to 100")
         require_choice("strategy", self.strategy, SearchStrategy)
