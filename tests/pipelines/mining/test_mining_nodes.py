@@ -93,6 +93,17 @@ def test_a_shard_holds_what_the_search_finds(requests, evaluator) -> None:
     assert torch.allclose(shard["step_values"].exp(), found.step_values.exp())
 
 
+def test_the_best_sequences_of_a_beam_are_kept(requests, evaluator) -> None:
+    whole = mined(requests, evaluator).make("part-00000")
+    best = mined(requests, evaluator, replace(CONFIG, kept=2)).make("part-00000")
+
+    assert best["sequences"].shape == (5, 2, 3)
+    for key in KEYS[1:]:
+        assert torch.equal(best[key], whole[key][:, :2])
+    more = mined(requests, evaluator, replace(CONFIG, kept=7)).make("part-00000")
+    assert torch.equal(more["sequences"], whole["sequences"])
+
+
 def test_a_beam_wider_than_what_exists_is_filled_up(requests, evaluator) -> None:
     few = replace(requests, mask=requests.mask & (torch.arange(6) < 2))
     shard = mined(few, evaluator, replace(CONFIG, beam_size=130)).make("part-00000")
@@ -180,6 +191,7 @@ class TestResuming:
     [
         ({"top_k": 7}, "top_k is 7; allowed: 0 to 6, the number of candidates"),
         ({"beam_size": 10_001}, "beam_size is 10001; allowed: 1 to 10,000"),
+        ({"kept": -1}, "kept is -1; allowed: 0 or more"),
         ({"device": "abacus"}, "device is 'abacus'"),
     ],
 )
