@@ -26,6 +26,7 @@ from degre_pipeline.lists.joined_lists import join_lists
 from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
+from degre_pipeline.reranker.head_choice import with_first_head
 from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.metrics import bootstrap
@@ -228,7 +229,7 @@ def _settings() -> Settings:
     return Settings(
         parameters["ingestion"]["simulated_shop"],
         parameters["list_building"]["fields"],
-        training.model,
+        with_first_head(training.model),
         training.training,
         parameters["mining"]["search"],
     )

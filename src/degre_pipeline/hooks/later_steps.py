@@ -28,18 +28,15 @@ def check_later_steps(catalog: DataCatalog, settings: Mapping[str, Any]) -> None
 
 def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> None:
     """Builds the models as they will be built, and joins them as they will be joined."""
-    from degre_pipeline.reranker.head_choice import FIRST
+    from degre_pipeline.reranker.head_choice import with_first_head
     from degre_pipeline.reranker.models.builders import build_evaluator
     from degre_pipeline.reranker.models.generator import build_generator
-    from degre_pipeline.reranker.models.model_config import LEFT_OPEN
     from degre_pipeline.reranker.models.stored_models import check_pessimism, start_from_evaluator, store
     from degre_pipeline.reranker.training.loop import seeded
 
     evaluator, distilled = settings["evaluator_training"].model, settings["generator_distillation"]
     check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
-    one, sizes = replace(evaluator, members=1), space.sizes()
-    if one.head in LEFT_OPEN:
-        one = replace(one, head=FIRST)
+    one, sizes = with_first_head(replace(evaluator, members=1)), space.sizes()
     list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)

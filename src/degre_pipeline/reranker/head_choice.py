@@ -76,6 +76,11 @@ def train_by_data(
     return *tried[best], rows
 
 
+def with_first_head(config: EvaluatorConfig) -> EvaluatorConfig:
+    """Returns the evaluators' settings with the head that is tried first, where they leave it open."""
+    return replace(config, head=FIRST) if config.head in LEFT_OPEN else config
+
+
 def with_head(config: EvaluatorConfig, rows: Sequence[HeadRow]) -> EvaluatorConfig:
     """Returns the evaluators' settings with the head that was chosen, where they leave it open."""
     return replace(config, head=next(row["head"] for row in rows if row["chosen"])) if rows else config
