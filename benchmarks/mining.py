@@ -32,6 +32,7 @@ def measure(repeats: int) -> Figures:
     """Returns the figures of mining with B = 8 on the CPU."""
     plain, fused, compiled = shapes.evaluator(), shapes.evaluator(), shapes.evaluator()
     ensemble = EvaluatorEnsemble([shapes.evaluator() for _ in range(MEMBERS)]).eval()
+    company = shapes.evaluator(head="company")
     fuse_steps(fused, "on", 0.0)
     fuse_steps(ensemble, "on", 0.0)
     compiled.compile(dynamic=True)
@@ -43,6 +44,7 @@ def measure(repeats: int) -> Figures:
     works: dict[str, Work] = {
         "fused": lambda: [beam_search(fused, some, beam_size=BEAM) for some in requests.batches(b)],
         "ensemble": lambda: [beam_search(ensemble, some, beam_size=BEAM) for some in requests.batches(b)],
+        "company": lambda: [beam_search(company, some, beam_size=BEAM) for some in requests.batches(b)],
         "plain": lambda: [beam_search(plain, some, beam_size=BEAM) for some in requests.batches(b)],
         "reencoding": lambda: beam_search_by_calls(plain, few),
         "reencoding_compiled": lambda: beam_search_by_calls(compiled, few),
@@ -78,6 +80,7 @@ def measure(repeats: int) -> Figures:
         "mining.plain_fraction_of_matmul": Figure(ratios(at_products, a_request["plain"]), "share"),
         "mining.fraction_of_large_matmul": Figure(ratios(at_large, fused_seconds), "share"),
         "mining.ensemble_of_4_over_one": Figure(ratios(seconds["ensemble"], seconds["fused"]), "times"),
+        "mining.transformer_over_company": Figure(ratios(seconds["fused"], seconds["company"]), "times"),
         "mining.requests_per_second": Figure([1 / second for second in fused_seconds], "requests/s"),
         "mining.gflops": Figure([work / second / 1e9 for second in fused_seconds], "GFLOP/s"),
         **_time_to_first_batch(),

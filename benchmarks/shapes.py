@@ -6,7 +6,7 @@ from torch import Tensor
 from degre_pipeline.reranker.models.builders import build_evaluator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.generator import OnlineGenerator, build_generator
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig, GeneratorConfig
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, EvaluatorHead, GeneratorConfig
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.training.loop import seeded
@@ -50,10 +50,11 @@ def _indices(shape: tuple[int, ...], fields: list[FieldSize]) -> Tensor:
     return torch.cat(columns, -1).int()
 
 
-def evaluator(slots: int = SLOTS, width: int = 64) -> LookaheadEvaluator:
+def evaluator(slots: int = SLOTS, width: int = 64, head: EvaluatorHead = "cumulative") -> LookaheadEvaluator:
     """Returns an evaluator of the paper's depth in eval mode."""
+    config = EvaluatorConfig(width=width, feedforward=4 * width, head=head)
     with seeded(0):
-        return build_evaluator(FIELDS, slots, EvaluatorConfig(width=width, feedforward=4 * width)).eval()
+        return build_evaluator(FIELDS, slots, config).eval()
 
 
 def generator(slots: int = SLOTS) -> OnlineGenerator:
