@@ -37,6 +37,11 @@ def requests(clicks: list[list[int]]) -> Requests:
     )
 
 
+def scores_of(lists: Requests) -> np.ndarray:
+    """The ranking scores of exposed items, [b, t]."""
+    return lists.scores.gather(1, lists.exposed).numpy()
+
+
 def levels_of(expected: list[float], lists: int) -> np.ndarray:
     """Levels P(V >= k) of every prefix whose sum grows by the expected click of each slot, [b, t, k]."""
     levels = np.zeros((3, 3))
@@ -46,24 +51,34 @@ def levels_of(expected: list[float], lists: int) -> np.ndarray:
 
 def test_a_model_that_knows_the_order_is_above_the_ranking_score_by_what_that_gets_wrong() -> None:
     clicked_last = requests([[0, 0, 1], [0, 1, 1]])
+    # The item mean is right of one of the pairs of the second list alone: 0 and 1 / 2, in the mean 1 / 4.
     rows = gauc_rows(
-        {"knows": levels_of([0.1, 0.2, 0.3], 2), "equal": levels_of([0.3, 0.2, 0.1], 2)}, clicked_last, CONFIG
+        {"knows": levels_of([0.1, 0.2, 0.3], 2), "equal": levels_of([0.3, 0.2, 0.1], 2)},
+        {"ranking_score": scores_of(clicked_last), "item_mean": np.array([[3, 2, 1], [2, 3, 1]])},
+        clicked_last,
+        CONFIG,
     )
     found = {(row["subject"], row["metric"]): row["value"] for row in rows}
 
     assert found["ranking_score", "gauc"] == pytest.approx(0.0)
+    assert found["item_mean", "gauc"] == pytest.approx(0.25)
+    assert found["knows", "gauc_over_references"] == pytest.approx(0.75)
+    assert found["equal", "gauc_over_references"] == pytest.approx(-0.25)
     assert found["knows", "gauc"] == found["knows", "gauc_over_ranking_score"] == pytest.approx(1.0)
     assert found["equal", "gauc_over_ranking_score"] == pytest.approx(0.0)
 
 
 def test_lists_without_a_pair_do_not_count() -> None:
-    rows = gauc_rows({}, requests([[0, 0, 0], [1, 1, 1], [1, 0, 0]]), CONFIG)
+    lists = requests([[0, 0, 0], [1, 1, 1], [1, 0, 0]])
+    rows = gauc_rows({}, {"ranking_score": scores_of(lists)}, lists, CONFIG)
 
     assert [(row["metric"], row["value"]) for row in rows] == [("gauc", pytest.approx(1.0))]
 
 
 def test_where_no_list_has_a_pair_nothing_is_said() -> None:
-    assert gauc_rows({}, requests([[0, 0, 0]]), CONFIG) == []
+    lists = requests([[0, 0, 0]])
+
+    assert gauc_rows({}, {"ranking_score": scores_of(lists)}, lists, CONFIG) == []
 
 
 @pytest.fixture

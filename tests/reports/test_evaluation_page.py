@@ -13,7 +13,7 @@ from degre_pipeline.judging.names import SUBJECTS
 from degre_pipeline.pipelines.evaluation.nodes import lay_out_lists, lay_out_models, write_report
 from degre_pipeline.reports.numbers import SUBJECT_LABELS, estimates_of
 from degre_pipeline.reports.results_table import results_table
-from degre_pipeline.reports.verdicts import verdicts
+from degre_pipeline.reports.verdicts import reference_verdict, verdicts
 from small_run import RUN
 
 OF_LISTS = ("metrics", "list_judgements", "judge_agreement", "example_lists")
@@ -102,7 +102,9 @@ def metric_rows(judges: tuple[str, ...]) -> list[dict[str, Any]]:
             rows.append(row(model, "clicks", metric, value + number / 1000, None))
         rows.append(row(model, "clicks", "gauc", 0.68))
         rows.append(row(model, "clicks", "gauc_over_ranking_score", 0.012, 0.05))
-    rows.append(row("ranking_score", "clicks", "gauc", 0.668))
+        rows.append(row(model, "clicks", "gauc_over_references", 0.004, 0.05))
+    references = {"ranking_score": 0.668, "factor_model": 0.676, "item_mean": 0.66}
+    rows += [row(name, "clicks", "gauc", value) for name, value in references.items()]
     return rows
 
 
@@ -269,12 +271,15 @@ def test_the_first_table_holds_utility_gain_and_regret(page: Page) -> None:
 def test_the_other_tables_hold_their_figures(page: Page) -> None:
     hits = ["0.250 [0.15, 0.35]", "0.500 [0.40, 0.60]", "0.750 [0.65, 0.85]", "1.23%"]
     assert page.rows_of("beam search")[1] == hits * 3
-    gap, quality = page.rows_of("mining evaluator")
+    order, gap, quality = page.rows_of("mining evaluator")
     assert gap == ["0.250 [0.150, 0.350]", "0.250 [0.150, 0.350]", "+0.031 [-0.019, +0.081]"]
-    order = ["0.680 [0.580, 0.780]", "+0.012 [-0.038, +0.062]"]
-    assert quality == ["0.710", "1.020", "0.930", "1.310", *order]
-    assert page.rows_of("true model") == [["0.712", "1.022", "0.932", "1.312", *order]]
-    assert ["-", "-", "-", "-", "0.668 [0.568, 0.768]", "-"] in page.rows_of("ranking score")
+    gains = ["+0.012 [-0.038, +0.062]", "+0.004 [-0.046, +0.054]"]
+    assert order == ["0.680 [0.580, 0.780]", *gains]
+    assert quality == ["0.710", "1.020", "0.930", "1.310"]
+    assert page.rows_of("true model") == [order, ["0.712", "1.022", "0.932", "1.312"]]
+    assert page.rows_of("ranking score")[0] == ["0.668 [0.568, 0.768]", "-", "-"]
+    assert page.rows_of("factor model") == [["0.676 [0.576, 0.776]", "-", "-"]]
+    assert page.rows_of("click rate of the item")[0] == ["0.660 [0.560, 0.760]", "-", "-"]
     assert page.rows_of("external evaluator and mining evaluator") == [["0.654 [0.554, 0.754]"]]
     assert page.rows_of("train") == [["0.634", "0.745", "23,456"]]
     assert [row[0] for row in page.rows if row[0] in ("train", "test")] == ["train", "test"]
@@ -302,7 +307,7 @@ def test_without_diagnostics_nothing_is_drawn_of_them(with_truth: Data) -> None:
 
 
 def test_the_verdicts_of_truth_and_external_evaluator_come_first(page: Page) -> None:
-    assert page.verdicts == ["verdict good", "verdict good"]
+    assert page.verdicts == ["verdict good", "verdict good", "verdict open"]
     assert page.text.index("In truth, the generator beats") < page.text.index(
         "By the external evaluator, the"
     )
@@ -343,6 +348,36 @@ def test_the_verdict_follows_the_interval(gain: float, around: float | None, ton
     (verdict,) = verdicts(estimates_of(rows))
     assert verdict.tone == tone
     assert words in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("gain", "tone", "words"),
+    [
+        (
+            0.02,
+            "good",
+            "every point-wise order: GAUC 0.700, factor model 0.680, difference +0.020",
+        ),
+        (0.001, "open", "no better than the best point-wise order"),
+        (-0.02, "bad", "worse than the best point-wise order"),
+    ],
+)
+def test_the_evaluator_is_held_against_the_best_order_of_single_items(
+    gain: float, tone: str, words: str
+) -> None:
+    rows = [
+        row("mining_evaluator", "clicks", "gauc", 0.7, 0.01),
+        row("mining_evaluator", "clicks", "gauc_over_references", gain, 0.005),
+        row("ranking_score", "clicks", "gauc", 0.66, 0.01),
+        row("factor_model", "clicks", "gauc", 0.68, 0.01),
+        row("item_mean", "clicks", "gauc", 0.67, 0.01),
+    ]
+    (verdict,) = reference_verdict(estimates_of(rows))
+
+    assert verdict.tone == tone
+    assert words in verdict.sentence
+    assert ("Hit rates" in verdict.sentence) == (tone != "good")
+    assert reference_verdict({}) == []
 
 
 @pytest.mark.parametrize(
@@ -419,7 +454,7 @@ def test_logged_clicks_have_a_table_whose_floor_is_named_after_its_feature() -> 
 
 def test_without_truth_the_external_evaluator_judges() -> None:
     page = Page(rendered(data(("external", "mining"))))
-    assert page.verdicts == ["verdict good"]
+    assert page.verdicts == ["verdict good", "verdict open"]
     assert "By the external evaluator, the generator beats the ranking order" in page.text
     assert page.rows_of("generator")[0] == ["1.400 [1.300, 1.500]", "+0.200 [+0.100, +0.300]"] * 2
     for word in ("truth", "true model", "the simulated shop", "removed is"):
@@ -490,7 +525,10 @@ def test_every_subject_has_a_label() -> None:
 
 
 def test_results_table_with_truth(with_truth: Data) -> None:
-    assert results_table(with_truth["metrics"]).splitlines() == [
+    sentence, blank, *lines = results_table(with_truth["metrics"]).splitlines()
+    assert sentence.startswith("The mining evaluator orders the clicks of exposed lists no better than")
+    assert blank == ""
+    assert lines == [
         "Expected clicks in truth, with 95% intervals",
         "list           clicks a list         gain on ranking order    regret removed  "
         "HR@1% truth  HR@1% external  HR@1% mining",
@@ -509,7 +547,7 @@ def test_results_table_with_truth(with_truth: Data) -> None:
 
 
 def test_results_table_without_truth() -> None:
-    lines = results_table(metric_rows(("external", "mining"))).splitlines()
+    lines = results_table(metric_rows(("external", "mining"))).splitlines()[2:]
     assert lines[0] == "Expected clicks by the external evaluator, with 95% intervals"
     assert lines[1].split("  ")[-2:] == ["HR@1% external", "HR@1% mining"]
     assert lines[3] == ("generator      1.400 [1.300, 1.500]  +0.200 [+0.100, +0.300]  0.250           0.250")

@@ -53,24 +53,37 @@ def quality_rows(model: str, levels: Probabilities, requests: Requests) -> list[
 
 
 def gauc_rows(
-    levels_of_model: Mapping[str, Probabilities], requests: Requests, config: EvaluationConfig
+    levels_of_model: Mapping[str, Probabilities],
+    references: Mapping[str, FloatArray],
+    requests: Requests,
+    config: EvaluationConfig,
 ) -> list[names.Row]:
-    """Returns how well models, and the ranking score, order the items of one exposed list by their clicks.
+    """Returns how well models, and point-wise references, order the items of one exposed list by clicks.
 
-    A search by a model finds nothing that the model does not order better than the ranking score. Rows `gauc`
-    and, of models, `gauc_over_ranking_score`, paired; none where no list has a click beside an item without
-    one.
+    A search by a model finds nothing that the model does not order better than a point-wise reference. Rows
+    `gauc` and, of models, paired, `gauc_over_ranking_score` and `gauc_over_references`, over the best of
+    them; none where no list has a click beside an item without one.
+
+    Args:
+        levels_of_model: P(V >= k) after every slot of the exposed lists, [b, t, k], by model.
+        references: Scores of the exposed items, [b, t], by name, the ranking score's among them.
+        requests: b requests.
+        config: Of the bootstrap.
     """
-    shown = requests.exposed_mask.numpy()
-    clicks = requests.clicks.double().numpy()
-    ranking = group_auc(clicks, gather_candidates(requests.scores, requests.exposed).double().numpy(), shown)
-    if np.isnan(ranking).all():
+    shown, clicks = requests.exposed_mask.numpy(), requests.clicks.double().numpy()
+    found = {name: group_auc(clicks, scores, shown) for name, scores in references.items()}
+    if np.isnan(found[RANKING_SCORE]).all():
         return []
-    rows = [(RANKING_SCORE, names.GAUC, ranking)]
+    rows = [(name, names.GAUC, auc) for name, auc in found.items()]
+    best = max(found.values(), key=lambda auc: float(np.nanmean(auc)))
     for model, levels in levels_of_model.items():
         of_slot = np.diff(_prefix_values(levels), axis=1, prepend=0.0)
         model_auc = group_auc(clicks, of_slot, shown)
-        rows += [(model, names.GAUC, model_auc), (model, names.GAUC_OVER_RANKING_SCORE, model_auc - ranking)]
+        rows += [
+            (model, names.GAUC, model_auc),
+            (model, names.GAUC_OVER_RANKING_SCORE, model_auc - found[RANKING_SCORE]),
+            (model, names.GAUC_OVER_REFERENCES, model_auc - best),
+        ]
     return [
         names.figure_row(
             subject,

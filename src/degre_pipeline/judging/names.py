@@ -42,7 +42,10 @@ LOG = "log"
 
 MINING_EVALUATOR, EXTERNAL_EVALUATOR = (f"{role}_evaluator" for role in ROLES)
 TRUE_MODEL = "true_model"
-"""Subjects that predict clicks, beside `schema.RANKING_SCORE`."""
+FACTOR_MODEL = "factor_model"
+"""Subjects that predict clicks, beside `ITEM_MEAN` and `schema.RANKING_SCORE`."""
+REFERENCES = (FACTOR_MODEL, ITEM_MEAN)
+"""Subjects, with the ranking score, that order items one at a time; evaluators are held against them."""
 
 UTILITY = "utility"
 REGRET = "regret"
@@ -68,6 +71,7 @@ RANK_CORRELATION = "rank_correlation"
 
 R_AUC, PCOC, RMSE, LOSS = "r_auc", "pcoc", "rmse", "loss"
 GAUC, GAUC_OVER_RANKING_SCORE = "gauc", "gauc_over_ranking_score"
+GAUC_OVER_REFERENCES = "gauc_over_references"
 """Metrics of evaluators."""
 
 HIT_1, HIT_3, HIT_K, MRR = "hit_1", "hit_3", "hit_k", "mrr"
@@ -105,7 +109,7 @@ TEACHERS_PREFIX, OWN_PREFIX = "teachers_prefix", "own_prefix"
 METRICS = (
     *(UTILITY, REGRET, NDCG, TIES, HR1_BELOW_BEAM, EXACT_REGRET, RANK_CORRELATION),
     *(*HIT_RATES.values(), *GAINS.values(), *EXACT_HIT_RATES.values()),
-    *(R_AUC, PCOC, RMSE, LOSS, GAUC, GAUC_OVER_RANKING_SCORE),
+    *(R_AUC, PCOC, RMSE, LOSS, GAUC, GAUC_OVER_RANKING_SCORE, GAUC_OVER_REFERENCES),
     *(HIT_1, HIT_3, HIT_K, MRR, ORDER_OVER_SHOWN, SUPPORTED_SLOTS, MOVED_SLOTS),
     *(LISTS, IN_RANKING_ORDER, SLOT_ENTROPY, SLOT_COVERAGE, PAIRS_IN_BOTH_ORDERS),
     *(CLICKS, USUAL_CLICKS, LISTS_WITH_USUAL_CLICKS, CANDIDATES_WITHOUT_ITEM, REQUESTS_WITHOUT_USER),

@@ -21,7 +21,7 @@ from degre_pipeline.reports.numbers import (
     percentage,
 )
 from degre_pipeline.reports.page import render
-from degre_pipeline.reports.verdicts import verdicts
+from degre_pipeline.reports.verdicts import reference_verdict, verdicts
 from degre_pipeline.reranker.metrics import DECIMALS
 from degre_pipeline.run_facts import RunFacts
 
@@ -104,8 +104,9 @@ def render_report(
             "last_day": last_day,
             "config": config,
             "knows_truth": names.TRUTH in judges_of_lists(estimates),
-            "verdicts": verdicts(estimates),
+            "verdicts": [*verdicts(estimates), *reference_verdict(estimates)],
             "log_says": statements(figures_of(metrics)),
+            "gauc_table": tables.gauc_table(estimates),
             "headline_table": tables.headline_table(estimates),
             "logged_click_table": tables.logged_click_table(estimates),
             "hit_table": tables.hit_table(estimates),

@@ -31,8 +31,11 @@ QUALITY_METRICS = {
     names.PCOC: "PCOC",
     names.RMSE: "RMSE",
     names.LOSS: "loss",
+}
+GAUC_METRICS = {
     names.GAUC: "GAUC",
     names.GAUC_OVER_RANKING_SCORE: "over the ranking score",
+    names.GAUC_OVER_REFERENCES: "over the best point-wise order",
 }
 
 
@@ -198,19 +201,30 @@ def distillation_table(estimates: Estimates) -> Table:
 
 
 def quality_table(estimates: Estimates) -> Table:
-    """Returns R-AUC, PCOC, RMSE, loss and GAUC of every model on the observed clicks."""
+    """Returns R-AUC, PCOC, RMSE and loss of every model on the observed clicks."""
+    return _by_model(estimates, QUALITY_METRICS)
+
+
+def gauc_table(estimates: Estimates) -> Table | None:
+    """Returns how well models, and point-wise references, order the items of a list; None if unknown."""
+    table = _by_model(estimates, GAUC_METRICS)
+    return table if table.rows else None
+
+
+def _by_model(estimates: Estimates, metrics: Mapping[str, str]) -> Table:
+    """Returns figures on the observed clicks, a row for each model that has one."""
     rows = [
         Row(
             label,
             [
                 _cell(estimates.get((model, names.CLICKS, metric)), signed="over" in metric)
-                for metric in QUALITY_METRICS
+                for metric in metrics
             ],
         )
         for model, label in MODEL_LABELS.items()
-        if any((model, names.CLICKS, metric) in estimates for metric in QUALITY_METRICS)
+        if any((model, names.CLICKS, metric) in estimates for metric in metrics)
     ]
-    return Table("model", list(QUALITY_METRICS.values()), rows)
+    return Table("model", list(metrics.values()), rows)
 
 
 def agreement_table(estimates: Estimates) -> Table:

@@ -29,6 +29,8 @@ MODEL_LABELS = {
     names.EXTERNAL_EVALUATOR: "external evaluator",
     names.TRUE_MODEL: "true model",
     RANKING_SCORE: "ranking score",
+    names.FACTOR_MODEL: "factor model",
+    names.ITEM_MEAN: "click rate of the item",
 }
 
 MISSING = "-"

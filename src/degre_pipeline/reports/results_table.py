@@ -17,10 +17,13 @@ from degre_pipeline.reports.numbers import (
     regret_removed,
     subjects_of,
 )
+from degre_pipeline.reports.verdicts import reference_verdict
 
 
 def results_table(metrics: Iterable[Mapping[str, Any]]) -> str:
     """Returns one line for each subject: utility, gain over the ranking order, regret removed and HR@1%.
+
+    Before them it says how the evaluator orders clicks beside point-wise references, where that is known.
 
     Utility is true where the truth is known, else the external evaluator's. Only ASCII, no trailing newline.
 
@@ -44,7 +47,11 @@ def results_table(metrics: Iterable[Mapping[str, Any]]) -> str:
         names.EXTERNAL: "Expected clicks by the external evaluator",
     }
     return "\n".join(
-        [title.get(judge, f"Expected clicks by {judge}") + ", with 95% intervals", *_aligned([header, *rows])]
+        [
+            *(f"{verdict.sentence}\n" for verdict in reference_verdict(estimates)),
+            title.get(judge, f"Expected clicks by {judge}") + ", with 95% intervals",
+            *_aligned([header, *rows]),
+        ]
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from degre_pipeline.judging import names
 from degre_pipeline.reports.numbers import (
     JUDGE_LABELS,
+    MODEL_LABELS,
     Estimates,
     interval,
     judges_of_lists,
@@ -13,6 +14,7 @@ from degre_pipeline.reports.numbers import (
     percentage,
 )
 from degre_pipeline.reranker.metrics import Estimate
+from degre_pipeline.reranker.schema import RANKING_SCORE
 from degre_pipeline.reranker.support import LEAST_COVERAGE
 
 
@@ -40,8 +42,45 @@ def verdicts(estimates: Estimates) -> list[Verdict]:
     return found
 
 
+def reference_verdict(estimates: Estimates) -> list[Verdict]:
+    """Returns a sentence on how well the mining evaluator orders clicks beside point-wise references.
+
+    None where that is unknown. A search by an evaluator that is not above them finds nothing that they do not
+    know.
+    """
+    gain = estimates.get((names.MINING_EVALUATOR, names.CLICKS, names.GAUC_OVER_REFERENCES))
+    found = {
+        name: estimates[name, names.CLICKS, names.GAUC]
+        for name in (RANKING_SCORE, *names.REFERENCES)
+        if (name, names.CLICKS, names.GAUC) in estimates
+    }
+    if gain is None or not found:
+        return []
+    best = max(found, key=lambda name: found[name].value)
+    own = estimates[names.MINING_EVALUATOR, names.CLICKS, names.GAUC]
+    tone = _tone(gain)
+    outcome = {
+        "good": "better than every point-wise order",
+        "bad": "worse than the best point-wise order",
+        "open": "no better than the best point-wise order, as far as they tell",
+    }[tone]
+    doubt = "" if tone == "good" else " Hit rates then say how far judges agree, not what lists are worth."
+    return [
+        Verdict(
+            tone,
+            f"The mining evaluator orders the clicks of exposed lists {outcome}: GAUC {number(own.value)}, "
+            f"{MODEL_LABELS[best]} {number(found[best].value)}, difference {number(gain.value, signed=True)} "
+            f"{interval(gain, signed=True)}.{doubt}",
+        )
+    ]
+
+
+def _tone(gain: Estimate) -> str:
+    return "good" if gain.low > 0 else "bad" if gain.high < 0 else "open"
+
+
 def _verdict(judge: str, gain: Estimate, ranking: Estimate | None, doubt: str) -> Verdict:
-    tone = "good" if gain.low > 0 else "bad" if gain.high < 0 else "open"
+    tone = _tone(gain)
     outcome = {"good": "beats", "bad": "loses to", "open": "cannot be told apart from"}[tone]
     share = gain.value / ranking.value if ranking is not None and ranking.value > 0 else math.nan
     relative = "" if math.isnan(share) else f" ({percentage(share, 1, signed=True)})"

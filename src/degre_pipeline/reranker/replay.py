@@ -173,12 +173,26 @@ def supported_share(lists: Tensor, requests: Requests, log: Requests, least: flo
 def rate_order(codes: Tensor, requests: Requests, learned: Tensor, log: Requests) -> Tensor:
     """Returns the candidates by the click rate that a code of theirs had in the log, [b, L]; -1 where empty.
 
-    Ties, as of all that share a code, keep the ranking order. A code that was rarely shown is drawn to the
-    mean rate.
+    Ties, as of all that share a code, keep the ranking order.
 
     Args:
         codes: Of the candidates of some requests, [b, n].
         requests: b requests.
+        learned: Codes of the candidates of the log, [l, n].
+        log: Requests whose clicks give the rates.
+    """
+    by_rank = by_score(requests)
+    rates = click_rates(codes, learned, log)
+    value = rates.masked_fill(~requests.mask, -1.0).gather(1, by_rank)
+    order = by_rank.gather(1, value.argsort(dim=1, descending=True, stable=True))[:, : requests.list_length]
+    return order.masked_fill(~requests.mask.gather(1, order), -1)
+
+
+def click_rates(codes: Tensor, learned: Tensor, log: Requests) -> Tensor:
+    """Returns the click rate that every code had in the log, [b, n]; one rarely shown is drawn to the mean.
+
+    Args:
+        codes: Of the candidates of some requests, [b, n].
         learned: Codes of the candidates of the log, [l, n].
         log: Requests whose clicks give the rates.
     """
@@ -187,11 +201,7 @@ def rate_order(codes: Tensor, requests: Requests, learned: Tensor, log: Requests
     count = torch.bincount(shown, minlength=size).double()
     clicked = torch.bincount(shown, weights=log.clicks[log.exposed_mask].double(), minlength=size)
     mean = clicked.sum() / count.sum()
-    rate = (clicked + _PRIOR * mean) / (count + _PRIOR)
-    by_rank = by_score(requests)
-    value = rate[codes.long()].masked_fill(~requests.mask, -1.0).gather(1, by_rank)
-    order = by_rank.gather(1, value.argsort(dim=1, descending=True, stable=True))[:, : requests.list_length]
-    return order.masked_fill(~requests.mask.gather(1, order), -1)
+    return ((clicked + _PRIOR * mean) / (count + _PRIOR))[codes.long()]
 
 
 _PRIOR = 20.0

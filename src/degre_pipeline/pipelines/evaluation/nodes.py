@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from degre_pipeline.judging import all_lists, names
+from degre_pipeline.judging.click_references import click_references
 from degre_pipeline.judging.diagnostics.agreement import judge_agreement_rows
 from degre_pipeline.judging.diagnostics.diagnostic_rows import table_of
 from degre_pipeline.judging.diagnostics.diagnostics_config import DiagnosticsConfig
@@ -32,7 +34,13 @@ from degre_pipeline.judging.judges import (
     true_optimum,
     truth_or_none,
 )
-from degre_pipeline.judging.logged_clicks import floor_lists, item_codes, logged_click_rows, logged_requests
+from degre_pipeline.judging.logged_clicks import (
+    floor_lists,
+    item_codes,
+    logged_click_rows,
+    logged_requests,
+    users_of,
+)
 from degre_pipeline.judging.metric_rows import agreement_rows, exact_rows, figures_by_request, summarise
 from degre_pipeline.judging.subjects import lists_of_subjects
 from degre_pipeline.reranker.features import FeatureSpace
@@ -137,12 +145,13 @@ def compare_with_all_lists(
 
 def measure_evaluators(
     encoded: Requests,
+    lists: pd.DataFrame,
     mining_evaluator: TrainedWeights,
     external_evaluator: TrainedWeights,
     click_truth: dict[str, Tensor],
     config: EvaluationConfig,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Returns R-AUC, PCOC, RMSE, loss and GAUC on exposed test lists, and their calibration."""
+    """Returns R-AUC, PCOC, RMSE, loss and GAUC on exposed test lists, and the evaluators' calibration."""
     evaluators = _restored(encoded, mining_evaluator, external_evaluator, config)
     requests = encoded.of("test")
     levels = {
@@ -153,7 +162,10 @@ def measure_evaluators(
     if truth:
         levels[names.TRUE_MODEL] = true_levels(truth, requests)
     rows = [row for model, predicted in levels.items() for row in quality_rows(model, predicted, requests)]
-    return [*rows, *gauc_rows(levels, requests, config)], calibration_table(levels, requests)
+    users = torch.from_numpy(users_of(lists, encoded))
+    references = click_references(encoded, users, item_codes(lists, encoded), config)
+    rows += gauc_rows(levels, references, requests, config)
+    return rows, calibration_table(levels, requests)
 
 
 def diagnose_search(

@@ -54,7 +54,14 @@ def create_pipeline() -> Pipeline:
             Node(
                 measure_evaluators,
                 name="measure_evaluators",
-                inputs=["request_tensors", "mining_evaluator", "external_evaluator", "click_truth", settings],
+                inputs=[
+                    "request_tensors",
+                    "lists",
+                    "mining_evaluator",
+                    "external_evaluator",
+                    "click_truth",
+                    settings,
+                ],
                 outputs=["evaluator_quality", "evaluator_calibration"],
             ),
             Node(
