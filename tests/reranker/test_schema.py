@@ -33,7 +33,10 @@ def test_only_item_and_score_fields_differ_between_candidates() -> None:
         ([ITEM | {"kind": "text"}], "kind is 'text'; allowed: categorical, numeric, tags"),
         ([ITEM | {"group": "query"}], "group is 'query'; allowed: user, item, context, score"),
         ([ITEM | {"size": 0}], "size is 0; allowed: 1 or more"),
-        ([ITEM | {"additive": "yes"}], "additive is 'yes'; allowed: true for kind categorical, false"),
+        (
+            [ITEM | {"additive": "yes"}],
+            "additive is 'yes'; allowed: true for kinds categorical and",
+        ),
         (
             [ITEM | {"kind": "numeric", "additive": True}],
             "'category': additive is True; allowed: true for kind",

@@ -71,6 +71,30 @@ def test_time_and_context_come_from_the_first_rating(log: RequestLog) -> None:
     assert (first["hour"], first["weekday"]) == (0, 4)  # a Friday
 
 
+def test_what_a_user_liked_comes_from_earlier_blocks_the_last_one_first(log: RequestLog) -> None:
+    clicked = log.exposures.groupby("request_id")[["item_id", "click"]].apply(
+        lambda rows: rows.loc[rows["click"] == 1, "item_id"].astype(str).tolist()
+    )
+    expected: list[str] = []
+    for request, user in zip(log.requests["request_id"], log.requests["user_id"], strict=True):
+        earlier = log.requests[(log.requests["user_id"] == user) & (log.requests["request_id"] < request)]
+        expected.append("|".join(item for one in earlier["request_id"][::-1] for item in clicked[one][::-1]))
+
+    assert list(log.requests["liked"]) == expected
+    assert sum(map(bool, expected)) > 2
+
+
+def test_only_the_last_liked_movies_are_kept(movielens_folder: Path) -> None:
+    long, short, none = (
+        read_movielens(replace(config_of(movielens_folder), history=most)).requests["liked"]
+        for most in (20, 1, 0)
+    )
+
+    assert max(long.str.count(r"\|")) > 0
+    assert short.tolist() == [one.split("|")[0] for one in long]
+    assert set(none) == {""}
+
+
 def test_candidates_are_the_list_and_movies_the_user_never_rated(log: RequestLog) -> None:
     rated = {1: set(range(10, 17)), 2: {10, 12, 14, 16, 17, 18, 19, 20, 21}, 3: {10, 21}, 4: {22, 23, 24, 25}}
     users = dict(zip(log.requests["request_id"], log.requests["user_id"], strict=True))

@@ -5,7 +5,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from degre_pipeline.sources.split_report import describe_splits, nearly_empty_days
-from degre_pipeline.sources.splits import HeldOut, assign_splits, uniform_hash
+from degre_pipeline.sources.splits import HeldOut, assign_splits, places_in_time, uniform_hash
 
 
 def requests_of(users: list[str], times: list[str]) -> pd.DataFrame:
@@ -41,6 +41,24 @@ def test_leave_one_out_holds_out_each_users_last_two() -> None:
         "test", "train", "train", "validation",
         "train", "train", "train",
     ]  # fmt: skip
+
+
+def test_places_are_those_in_time_by_day() -> None:
+    times = ["2024-05-15", "2024-05-13", "2024-05-14", "2024-05-13"]
+
+    # Requests 1 and 3 share their time: the smaller id is earlier.
+    assert places_in_time(requests_of(["ann"] * 4, times), "by_day").tolist() == [3, 0, 2, 1]
+
+
+def test_places_of_leave_one_out_follow_the_share_of_each_users_requests() -> None:
+    # Ann's four have half a request, one and a half, … of four before them: 1/8, 3/8, 5/8, 7/8. Bob's two
+    # have 1/4 and 3/4, though he came years later. Cat's single one has 1/2.
+    users = ["ann", "ann", "bob", "ann", "cat", "ann", "bob"]
+    times = ["2001-01-01", "2001-01-02", "2009-01-01", "2001-01-03", "2005-01-01", "2001-01-04", "2009-01-02"]
+
+    places = places_in_time(requests_of(users, times), "leave_one_out")
+
+    assert places.tolist() == [0, 2, 1, 4, 3, 6, 5]
 
 
 def test_roles_follow_the_share_and_the_seed() -> None:

@@ -6,19 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from degre_pipeline.lists.list_config import ListConfig
 from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
 from degre_pipeline.reranker.features import NO_FEATURES, FeatureSpace
 from degre_pipeline.reranker.metrics import area_under_roc
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
-from degre_pipeline.reranker.ranking_stage import (
-    RankingStageConfig,
-    out_of_fold_scores,
-    train_ranking_model,
-)
-from degre_pipeline.reranker.schema import Field
+from degre_pipeline.reranker.ranking_stage import RankingStageConfig, scores_of_the_past
+from degre_pipeline.reranker.schema import TRAIN, Field
 from degre_pipeline.sources.feature_tables import FeatureTables
-from degre_pipeline.sources.splits import uniform_hash
+from degre_pipeline.sources.splits import places_in_time
 
 SCORES = ("ranking_score", "ranking_rank")
 """Columns that the ranking stage itself fills."""
@@ -30,35 +28,44 @@ def score_tables(
     joined: pd.DataFrame,
     tables: FeatureTables,
     fields: Sequence[Field],
-    list_length: int,
+    lists: ListConfig,
     config: RankingStageConfig,
 ) -> tuple[FeatureTables, TrainedWeights, FeatureSpace]:
     """Returns the tables with a score and rank for every candidate, and a model with what it reads.
 
-    A logged score is kept, and the model is empty. Without one, point-wise models score the candidates out of
-    fold, and the model scores requests to come.
+    A logged score is kept, and the model is empty. Without one, point-wise models score the candidates of
+    requests later than those they learned from, and the last of them scores requests to come.
 
     Args:
         joined: One row for each request, as `join_lists` returns it.
         tables: Of the log.
         fields: The declared fields; the models read all but the score itself.
-        list_length: Slots of a list, L.
+        lists: Slots of a list, and how requests were divided.
         config: The models and their training.
     Raises: ValueError: If there is no score and no field but the score describes the candidates.
     """
     if not tables.candidates["ranking_score"].isna().all():
         return tables, FROM_NOTHING, NO_FEATURES
     space = fit_on_training(_fields_without_score(fields), joined, tables)
-    encoded = encode_lists(joined, tables, space, list_length)
-    users = pd.util.hash_array(joined["user_id"].to_numpy()).astype(np.int64)
-    folds = (uniform_hash(users, config.seed) * config.folds).astype(np.int64)
-    scores = out_of_fold_scores(encoded, torch.from_numpy(folds), space.sizes(), config)
-    model = train_ranking_model(encoded, space.sizes(), config, space.identity)
+    encoded = encode_lists(joined, tables, space, lists.list_length)
+    folds = torch.from_numpy(_folds_in_time(joined, tables.requests, lists.split, config.folds))
+    scores, model = scores_of_the_past(encoded, folds, space.sizes(), config, space.identity)
     ordered = tables.candidates.sort_values(["request_id", "candidate_index"])
     scored = ordered.assign(ranking_score=scores[encoded.mask].double().numpy())
     rank = scored.groupby("request_id")["ranking_score"].rank(method="first", ascending=False)
     ranked = scored.assign(ranking_rank=rank.astype("Int64"))
     return replace(tables, candidates=ranked), model, space
+
+
+def _folds_in_time(
+    joined: pd.DataFrame, requests: pd.DataFrame, strategy: str, folds: int
+) -> NDArray[np.int64]:
+    """Returns the fold of each list, [b]: training requests in as many equal parts, earlier ones first."""
+    trains = (joined["split"] == TRAIN).to_numpy()
+    known = requests.set_index("request_id").loc[joined.loc[trains, "request_id"]].reset_index()
+    fold = np.zeros(len(joined), dtype=np.int64)
+    fold[trains] = places_in_time(known, strategy) * folds // max(1, len(known))
+    return fold
 
 
 def _fields_without_score(fields: Sequence[Field]) -> list[Field]:

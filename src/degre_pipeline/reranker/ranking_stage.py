@@ -1,7 +1,7 @@
 """A ranking-stage score for data that logs none.
 
-Logged requests are scored by models that never saw their user, requests to come by one model that learned
-from all training requests.
+Logged requests are scored by models that learned from earlier ones, requests to come by one model that
+learned from all training requests.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degre_pipeline.reranker.checked_settings import check_types, require
+from degre_pipeline.reranker.models.model_config import MOST_FACTORS
 from degre_pipeline.reranker.models.pointwise import PointwiseClickModel
-from degre_pipeline.reranker.models.stored_models import TrainedWeights, store_ranking_model
+from degre_pipeline.reranker.models.stored_models import (
+    TrainedWeights,
+    restore_ranking_model,
+    store_ranking_model,
+)
 from degre_pipeline.reranker.requests import Requests, gather_candidates
 from degre_pipeline.reranker.schema import SPLITS, FieldSize
 from degre_pipeline.reranker.training.loop import choose_device, fit, seeded
@@ -23,6 +28,8 @@ STEPS_A_PASS, LEAST_BATCH = 50, 16
 """On a small log a pass has about so many steps, each of a multiple of so many requests."""
 PATIENCE = 2
 """Passes without a better loss on held-out requests before a training stops."""
+HELD_OUT_SHARE, MOST_HELD_OUT = 10, 8_000
+"""One in so many of a model's requests, and at most so many, stop its training and are not learned from."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,10 @@ class RankingStageConfig:
     """The point-wise model that stands in for a ranking stage.
 
     Attributes:
-        folds: Models, each scoring the users it was not trained on.
+        folds: Parts of the training requests, in time; each is scored by a model of the parts before it.
         embedding_dim: Width of a field's embedding.
+        factors: Width of a factor model of the additive fields, see `ValueOffsets`; 0: their offsets alone.
+        penalty: Weight of the squares of what additive fields add to a click's logit, in nats an item.
         steps: Most steps of a model's training, which ends sooner where held-out requests gain nothing more.
             On a log so large that these steps see only a part of it, that part is drawn at random.
         batch_size: Most requests a step; fewer where the log is so small that a pass would have few steps.
@@ -42,6 +51,8 @@ class RankingStageConfig:
 
     folds: int = 3
     embedding_dim: int = 16
+    factors: int = 16
+    penalty: float = 0.01
     steps: int = 3000
     batch_size: int = 1024
     learning_rate: float = 1e-3
@@ -52,6 +63,9 @@ class RankingStageConfig:
         check_types(self)
         require(self.folds >= 2, "folds", self.folds, "2 or more")
         require(self.embedding_dim >= 1, "embedding_dim", self.embedding_dim, "1 or more")
+        factors, allowed = self.factors, f"0 to {MOST_FACTORS}"
+        require(0 <= factors <= MOST_FACTORS, "factors", factors, allowed)
+        require(self.penalty >= 0, "penalty", self.penalty, "0 or more")
         require(self.steps >= 1, "steps", self.steps, "1 or more")
         self.training(1)
 
@@ -85,31 +99,72 @@ def pointwise_loss(model: nn.Module, requests: Requests) -> Tensor:
     return (terms * requests.exposed_mask).sum() / requests.exposed_mask.sum().clamp(min=1)
 
 
-def out_of_fold_scores(
-    requests: Requests, fold_of_request: Tensor, sizes: Sequence[FieldSize], config: RankingStageConfig
-) -> Tensor:
-    """Returns a logit for every candidate of every request, [b, n], by models that did not see its user.
+@dataclass(frozen=True)
+class RankingLoss:
+    """Loss of a ranking model: `pointwise_loss`, in training also a penalty on its additive fields.
 
-    Every model learns from the training requests of the other folds and stops by their validation
-    requests. All splits are scored the same way, so that scores of training and test requests have one
-    distribution and no score has seen its own clicks.
+    Source: regularization of the vectors of a matrix factorization by how often each is used, Koren, Bell and
+    Volinsky, Computer 42 (2009), Eq. 5.
+
+    Attributes:
+        model: The one that is trained, whatever wraps it.
+        penalty: Weight of the squares of its additive numbers, in nats an item.
+    """
+
+    model: PointwiseClickModel
+    penalty: float
+
+    def __call__(self, model: nn.Module, requests: Requests) -> Tensor:
+        """Returns the mean loss of the exposed items of a batch."""
+        loss = pointwise_loss(model, requests)
+        if self.model.offsets is None or not self.model.training:
+            return loss
+        shown = gather_candidates(requests.candidates, requests.exposed)
+        squares = self.model.offsets.squares(requests.static, shown) * requests.exposed_mask
+        return loss + self.penalty * squares.sum() / requests.exposed_mask.sum().clamp(min=1)
+
+
+def scores_of_the_past(
+    requests: Requests,
+    fold_of_request: Tensor,
+    sizes: Sequence[FieldSize],
+    config: RankingStageConfig,
+    feature_space: str = "",
+) -> tuple[Tensor, TrainedWeights]:
+    """Returns a logit for every candidate of every request, [b, n], and the model of requests to come.
+
+    Training requests of a fold are scored by a model of the folds before it, those of the first fold, which
+    has no past, by a model of the second. All other requests are scored by the model that learned from all
+    training requests; so will be those to come. No score has seen the clicks of its request, or of a later
+    request but in the first fold.
 
     Args:
         requests: Requests encoded without a ranking score.
-        fold_of_request: Fold of the request's user, [b], 0 up to folds.
+        fold_of_request: Fold of a training request, [b], 0 up to folds, earlier ones first.
         sizes: Sizes of the encoded fields.
-        config: The model and its training.
+        config: The models and their training.
+        feature_space: Identity of the feature space whose indices they learn; see `fingerprints`.
+    Raises: ValueError: If there are training requests in one fold only.
     """
     device = choose_device(config.device)
+    trains = requests.split == SPLITS.index("train")
     scores = torch.zeros(requests.mask.shape)
     for fold in range(config.folds):
-        mine = fold_of_request == fold
-        others = requests.select(~mine)
-        learning = int((others.split == SPLITS.index("train")).sum())
-        require(learning > 0, "training requests outside fold", fold, "one or more: use fewer folds")
-        model = _trained(others, sizes, config, seed=config.seed + fold, label=f"ranking model {fold + 1}")
+        mine = trains & (fold_of_request == fold)
+        if not bool(mine.any()):
+            continue
+        past = trains & (fold_of_request < fold)
+        if not bool(past.any()):
+            later = fold_of_request[trains & (fold_of_request > fold)]
+            require(len(later) > 0, "training requests outside fold", fold, "one or more: give more requests")
+            past = trains & (fold_of_request == later.min())
+        label = f"ranking model {fold + 1}"
+        model = _trained(requests.select(past), sizes, config, seed=config.seed + fold, label=label)
         scores[mine] = _score(model, requests.select(mine), config.batch_size, device)
-    return scores
+    stored = train_ranking_model(requests, sizes, config, feature_space)
+    model = restore_ranking_model(stored).to(device)
+    scores[~trains] = _score(model, requests.select(~trains), config.batch_size, device)
+    return scores, stored
 
 
 def train_ranking_model(
@@ -123,28 +178,23 @@ def train_ranking_model(
         config: The model and its training.
         feature_space: Identity of the feature space whose indices it learned; see `fingerprints`.
     """
-    model = _trained(requests, sizes, config, seed=config.seed + config.folds, label="ranking model")
-    return store_ranking_model(model, sizes, config.embedding_dim, feature_space)
+    seed = config.seed + config.folds
+    model = _trained(requests.of("train"), sizes, config, seed=seed, label="ranking model")
+    return store_ranking_model(model, sizes, config.embedding_dim, feature_space, config.factors)
 
 
 def _trained(
     requests: Requests, sizes: Sequence[FieldSize], config: RankingStageConfig, *, seed: int, label: str
 ) -> PointwiseClickModel:
-    """Returns a model that learned from the training requests and stopped by the validation requests."""
-    learn, stop = (
-        _at_most(config.most_requests, requests.select(requests.split == SPLITS.index(split)), config.seed)
-        for split in ("train", "validation")
-    )
+    """Returns a model that learned from most of the requests and stopped by the others."""
+    known = _at_most(config.most_requests, requests, config.seed)
+    drawn = torch.randperm(len(known), generator=torch.Generator().manual_seed(config.seed))
+    held_out = min(len(known) // HELD_OUT_SHARE, MOST_HELD_OUT)
+    stop, learn = (known.select(rows.sort().values) for rows in (drawn[:held_out], drawn[held_out:]))
     with seeded(seed):
-        model = PointwiseClickModel(sizes, config.embedding_dim)
-    fit(
-        model,
-        pointwise_loss,
-        learn,
-        stop if len(stop) else learn,
-        config.training(len(learn)),
-        label=label,
-    )
+        model = PointwiseClickModel(sizes, config.embedding_dim, factors=config.factors)
+    loss = RankingLoss(model, config.penalty)
+    fit(model, loss, learn, stop if len(stop) else learn, config.training(len(learn)), label=label)
     return model
 
 

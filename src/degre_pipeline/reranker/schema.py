@@ -25,8 +25,9 @@ class Field:
         kind: `categorical` (one id), `numeric` (quantile buckets) or `tags` (several ids joined by "|").
         group: `user`, `item`, `context` or `score`; the groups of Group Layer Normalization.
         size: Most buckets of a numeric field; most tags kept of one value of a tags field.
-        additive: Of a categorical field, such as an id: evaluators do not read it into their network; each
-            value adds a number of its own to the logit of a click. Heads without such a logit leave it out.
+        additive: Of a categorical or tags field, such as an id: evaluators and the ranking stage do not read
+            it into their network; each value adds a number of its own to the logit of a click. Heads without
+            such a logit leave it out.
     Raises: ValueError: On an unknown kind or group, a size below one, or an additive field of another kind.
     """
 
@@ -45,10 +46,10 @@ class Field:
                 raise ValueError(f"field {self.name!r}: {label} is {value!r}; allowed: {', '.join(allowed)}")
         if self.size < 1:
             raise ValueError(f"field {self.name!r}: size is {self.size}; allowed: 1 or more")
-        if not isinstance(self.additive, bool) or (self.additive and self.kind != "categorical"):
+        if not isinstance(self.additive, bool) or (self.additive and self.kind == "numeric"):
             raise ValueError(
                 f"field {self.name!r}: additive is {self.additive!r}; "
-                "allowed: true for kind categorical, false for all"
+                "allowed: true for kinds categorical and tags, false for all"
             )
 
     @property

@@ -34,6 +34,7 @@ class MovieLensConfig:
         candidates: Candidates of a request.
         positive_rating: A rating from this one on is a click.
         negative_exponent: A movie is drawn as a negative in proportion to its popularity to this power.
+        history: Most movies in a request's `liked`: those that its user clicked last, before it.
 
     Raises: ValueError if a value lies outside what is allowed.
     Source: DeGRe (arXiv 2605.25749), data description: 12 candidates, lists of 6, clicks from rating 5 on.
@@ -47,6 +48,7 @@ class MovieLensConfig:
     candidates: int = 12
     positive_rating: int = 5
     negative_exponent: float = 0.75
+    history: int = 20
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -56,6 +58,7 @@ class MovieLensConfig:
         enough = self.candidates >= self.list_length
         _allow("candidates", self.candidates, enough, f"list_length ({self.list_length}) or more")
         _allow("positive_rating", self.positive_rating, 1 <= self.positive_rating <= 5, "1 to 5")
+        _allow("history", self.history, self.history >= 0, "0 or more")
         _allow("negative_exponent", self.negative_exponent, 0 <= self.negative_exponent <= 1, "0 to 1")
 
     @property
@@ -69,7 +72,8 @@ def read_movielens(config: MovieLensConfig) -> RequestLog:
 
     A user's ratings, sorted by timestamp and within one second by their order in the file, are cut into
     consecutive blocks; what does not fill a block is dropped. `requests` also holds `block` (counted from 0
-    within the user) and `blocks_of_user`. Ranking scores are unknown. Times are UTC.
+    within the user), `blocks_of_user` and `liked`, the movies that the user clicked in earlier blocks, joined
+    by "|", the last one first. Ranking scores are unknown. Times are UTC.
 
     Raises: FileNotFoundError or ValueError if a file is missing or a line has another form; ValueError if a
         rating names an unknown user or movie, or no user has enough ratings for one block.
@@ -86,7 +90,7 @@ def read_movielens(config: MovieLensConfig) -> RequestLog:
             "as many as one request needs."
         )
     log = RequestLog(
-        requests=_requests(logged),
+        requests=_requests(logged, config),
         candidates=_candidates(logged, ratings, movies, config),
         exposures=_exposures(logged, config),
         users=users,
@@ -136,14 +140,39 @@ def training_popularity(logged: pd.DataFrame, item_ids: pd.Index) -> NDArray[np.
     return np.asarray(counts.reindex(item_ids, fill_value=0), dtype=np.int64)
 
 
-def _requests(logged: pd.DataFrame) -> pd.DataFrame:
-    """Takes a request's time and context from its first rating."""
+def _requests(logged: pd.DataFrame, config: MovieLensConfig) -> pd.DataFrame:
+    """Takes time and context from a request's first rating, and what its user liked from earlier blocks."""
     first = logged.loc[logged["place"] == 0].reset_index(drop=True)
     requested_at = pd.to_datetime(first["timestamp"], unit="s")
     columns = first[["request_id", "user_id"]].assign(
-        requested_at=requested_at, hour=requested_at.dt.hour, weekday=requested_at.dt.day_of_week
+        requested_at=requested_at,
+        hour=requested_at.dt.hour,
+        weekday=requested_at.dt.day_of_week,
+        liked=liked_before(logged, config.positive_rating, config.history),
     )
     return columns.join(first[["block", "blocks_of_user"]]).astype({"hour": "int64", "weekday": "int64"})
+
+
+def liked_before(logged: pd.DataFrame, positive_rating: int, most: int) -> list[str]:
+    """Returns the movies that each block's user rated as a click in earlier blocks, joined by "|".
+
+    Args:
+        logged: The ratings of full blocks, in the order of users, blocks and places.
+        positive_rating: A rating from this one on is a click.
+        most: Movies that are kept, the last ones; the last one comes first.
+    """
+    found: list[str] = []
+    before: list[str] = []
+    items = logged["item_id"].astype(str).to_numpy()
+    clicked = (logged["rating"] >= positive_rating).to_numpy()
+    starts = np.flatnonzero(logged["place"] == 0)
+    blocks = logged["block"].to_numpy()[starts]
+    for start, end, block in zip(starts, [*starts[1:], len(logged)], blocks, strict=True):
+        if block == 0:
+            before = []
+        found.append("|".join(before))
+        before = [*items[start:end][clicked[start:end]][::-1], *before][:most]
+    return found
 
 
 def _exposures(logged: pd.DataFrame, config: MovieLensConfig) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from degre_pipeline.reranker.schema import EXTERNAL, MINING, TEST, TRAIN, VALIDATION
 
+LEAVE_ONE_OUT = "leave_one_out"
 _PARTS = 3
 """Requests of a user needed for one part each of train, validation and test."""
 
@@ -149,8 +150,24 @@ def _split_leave_one_out(requests: pd.DataFrame, _: HeldOut) -> NDArray[np.str_]
 
 
 STRATEGIES: MappingProxyType[str, Callable[[pd.DataFrame, HeldOut], NDArray[np.str_]]] = MappingProxyType(
-    {"by_day": _split_by_day, "by_time": _split_by_time, "leave_one_out": _split_leave_one_out}
+    {"by_day": _split_by_day, "by_time": _split_by_time, LEAVE_ONE_OUT: _split_leave_one_out}
 )
+
+
+def places_in_time(requests: pd.DataFrame, strategy: str) -> NDArray[np.int64]:
+    """Returns the place of each request in the order in which a strategy divides them, [b], 0 for the first.
+
+    By day and by time that is the order of their times. With `leave_one_out`, which says of every user what
+    is earlier, it is the order of the share of the user's requests that lies before.
+    """
+    in_time = requests.reset_index(drop=True).sort_values(["requested_at", "request_id"])
+    if strategy == LEAVE_ONE_OUT:
+        of_user = in_time.groupby("user_id")["request_id"]
+        before = (of_user.cumcount() + 0.5) / of_user.transform("size")
+        in_time = in_time.loc[before.sort_values(kind="stable").index]
+    places = np.empty(len(in_time), dtype=np.int64)
+    places[in_time.index.to_numpy()] = np.arange(len(in_time))
+    return places
 
 
 def _check_splits(splits: pd.DataFrame, strategy: str, external_share: float) -> None:

@@ -357,23 +357,31 @@ class TestScores:
         assert quality["warning"].str.contains("AUC").any() == warned
         assert ("a nearly random one" in caplog.text) == warned
 
-    def test_do_not_depend_on_the_own_clicks_of_the_user(
+    def test_do_not_depend_on_clicks_that_were_not_there_yet(
         self, unscored: RequestLog, splits: pd.DataFrame
     ) -> None:
-        user = unscored.requests["user_id"].mode()[0]
-        own = unscored.requests.loc[unscored.requests["user_id"] == user, "request_id"]
-        flipped = unscored.exposures.assign(
-            click=unscored.exposures["click"].where(
-                ~unscored.exposures["request_id"].isin(own), 1 - unscored.exposures["click"]
-            )
+        """The later half of the training requests tells of the earlier one, which has no past."""
+        train = splits.loc[splits["split"] == "train", "request_id"]
+        in_time = unscored.requests[unscored.requests["request_id"].isin(train)].sort_values(
+            ["requested_at", "request_id"]
+        )["request_id"]
+        later, held_out = (
+            in_time.tail(len(in_time) // 2),
+            splits.loc[splits["split"] != "train", "request_id"],
         )
         before, *_ = self.scored(unscored, splits)
-        after, *_ = self.scored(replace(unscored, exposures=flipped), splits)
-        is_own = before["request_id"].isin(own)
 
-        assert is_own.sum() > 16
-        assert (before["ranking_score"] == after["ranking_score"])[is_own].all()
-        assert (before["ranking_score"] != after["ranking_score"]).any()
+        def changed(flipped: pd.Series) -> pd.Series:
+            clicks = unscored.exposures["click"]
+            own = unscored.exposures["request_id"].isin(flipped)
+            exposures = unscored.exposures.assign(click=clicks.where(~own, 1 - clicks))
+            after, *_ = self.scored(replace(unscored, exposures=exposures), splits)
+            return before["ranking_score"] != after["ranking_score"]
+
+        assert not changed(held_out).any()
+        moved = changed(later)
+        assert not moved[before["request_id"].isin(later)].any()
+        assert moved[before["request_id"].isin(held_out)].all()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def score_candidates(
     """
     tables = FeatureTables(requests, candidates, users, items)
     # The fields are read whatever the log holds, so that a wrong declaration stops here.
-    return score_tables(joined_lists, tables, parse_fields(fields), config.list_length, ranking_stage)
+    return score_tables(joined_lists, tables, parse_fields(fields), config, ranking_stage)
 
 
 def measure_scores(

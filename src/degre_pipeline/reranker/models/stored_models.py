@@ -109,7 +109,11 @@ def restore_generator(trained: TrainedWeights) -> OnlineGenerator:
 
 
 def store_ranking_model(
-    model: PointwiseClickModel, sizes: Sequence[FieldSize], embedding_dim: int, feature_space: str = ""
+    model: PointwiseClickModel,
+    sizes: Sequence[FieldSize],
+    embedding_dim: int,
+    feature_space: str = "",
+    factors: int | None = None,
 ) -> TrainedWeights:
     """Returns the weights of a point-wise model, on the CPU, with what rebuilds it; see `store`."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -117,6 +121,7 @@ def store_ranking_model(
         "model": "ranking",
         "sizes": [size.as_dict() for size in sizes],
         "embedding_dim": embedding_dim,
+        "factors": factors,
         "feature_space": feature_space,
     }
     return TrainedWeights(weights, described)
@@ -128,7 +133,9 @@ def restore_ranking_model(trained: TrainedWeights) -> PointwiseClickModel:
     Raises: ValueError: If the weights are another model's.
     """
     require(trained.config.get("model") == "ranking", "model", trained.config.get("model"), "'ranking'")
-    model = PointwiseClickModel(sizes_of(trained), int(trained.config["embedding_dim"]))
+    model = PointwiseClickModel(
+        sizes_of(trained), int(trained.config["embedding_dim"]), factors=trained.config.get("factors")
+    )
     return _filled(model, trained.weights)
 
 
