@@ -2,9 +2,9 @@
 
     python -m benchmarks.log_size
 
-Each point simulates a log of its own, trains the mining evaluator of the default run on it and lets the truth
-value what a beam of 8 finds for requests of a later day. Finished points of `docs/benchmarks/log_size.json`
-are not measured again; the picture is drawn beside it.
+Each point simulates a log of its own, trains a mining evaluator on it, with the default run's settings, and
+lets the truth value what a search by it finds for requests of a later day. Finished points of
+`docs/benchmarks/log_size.json` are not measured again; the picture is drawn beside it.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,20 +24,22 @@ from torch import Tensor
 
 from degre_pipeline.lists.joined_lists import join_lists
 from degre_pipeline.lists.list_encoding import encode_lists, fit_on_training
+from degre_pipeline.reranker.distillation import distill
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
-from degre_pipeline.reranker.head_choice import with_first_head
 from degre_pipeline.reranker.lookahead_mining import mine
 from degre_pipeline.reranker.losses import slot_click_loss
 from degre_pipeline.reranker.metrics import bootstrap
+from degre_pipeline.reranker.mined_requests import MinedRequests
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.models.model_config import EvaluatorConfig
-from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.models.model_config import EvaluatorConfig, EvaluatorHead
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_decoding, restore_evaluator
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import parse_fields
 from degre_pipeline.reranker.search.mining_config import MiningConfig, SearchStrategy
 from degre_pipeline.reranker.support import ranking_order
 from degre_pipeline.reranker.training.objectives import EvaluatorLoss
+from degre_pipeline.reranker.training.step_configs import GeneratorDistillationConfig
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from degre_pipeline.simulation.click_world import ClickTruth
 from degre_pipeline.simulation.optimum import best_lists
@@ -57,6 +59,9 @@ IDS = (
     {"name": "user_id", "kind": "categorical", "group": "user"},
     {"name": "item_id", "kind": "categorical", "group": "item"},
 )
+Ids = Literal["none", "inside", "additive"]
+UNSEEN = (201, 202, 203, 204, 205)
+"""Shops that no setting was chosen by."""
 Row = dict[str, Any]
 
 
@@ -67,25 +72,47 @@ class Point:
     Attributes:
         days: Of training.
         exploration: Share of requests that are shown a random list.
-        ids: Whether ids of users and items are fields, too.
+        ids: Ids of users and items: no fields, fields inside the network, or additive ones.
         passes: Epochs; 0: fewer the longer the log is.
-        strategy: Of the search, whose beam is the default run's.
+        strategy: Of the search.
+        head: Of the evaluator.
+        beam_size: Of the search.
+        factors: Width of a factor model of additive ids.
+        shop_seed: Of the shop; settings were chosen by the first one.
+        distilled: Whether a generator is distilled from lists of the training requests, too.
     """
 
     days: int
     exploration: float
-    ids: bool = False
+    ids: Ids = "none"
     passes: int = 0
     strategy: SearchStrategy = "beam"
+    head: EvaluatorHead = "slot_clicks"
+    beam_size: int = 8
+    factors: int = 0
+    shop_seed: int = 7
+    distilled: bool = False
+
+
+def default_run(days: int, ids: Ids, shop_seed: int = 7, **settings: int) -> Point:
+    """Returns a point with the head, the search and the distillation of the default run."""
+    found = Point(
+        days, EXPLORATION, ids, strategy="diverse_beam", head="company", beam_size=32, distilled=True
+    )
+    return replace(found, shop_seed=shop_seed, **settings)
 
 
 POINTS = (
     *(Point(DAYS, exploration) for exploration in (EXPLORATION, 0.0, 0.03, 0.3, 1.0)),
     *(Point(days, EXPLORATION) for days in (1, 3, 30, 100)),
-    *(Point(days, EXPLORATION, ids=True) for days in (DAYS, 100)),
-    Point(100, EXPLORATION, ids=True, passes=5),
-    Point(100, EXPLORATION, ids=True, passes=5, strategy="diverse_beam"),
+    *(Point(days, EXPLORATION, "inside") for days in (DAYS, 100)),
+    Point(100, EXPLORATION, "inside", passes=5),
+    Point(100, EXPLORATION, "inside", passes=5, strategy="diverse_beam"),
     Point(300, EXPLORATION),
+    *(default_run(days, "none") for days in (1, 3, DAYS, 30, 100)),
+    *(default_run(days, "additive") for days in (DAYS, 30, 100)),
+    *(default_run(days, "additive", passes=5, factors=16) for days in (DAYS, 100)),
+    *(default_run(100, "additive", seed, passes=5, factors=16) for seed in UNSEEN),
 )
 
 
@@ -98,6 +125,7 @@ class Settings:
     evaluator: EvaluatorConfig
     training: TrainingConfig
     search: MiningConfig
+    generator: GeneratorDistillationConfig
 
 
 def measure(point: Point, settings: Settings) -> Row:
@@ -109,17 +137,26 @@ def measure(point: Point, settings: Settings) -> Row:
         training,
         validation,
         sizes=space.sizes(),
-        config=settings.evaluator,
+        config=replace(settings.evaluator, head=point.head, additive_factors=point.factors),
         training=replace(settings.training, epochs=point.passes or usual, resume=False),
         name=f"{point.days}_days",
     )
     evaluator = restore_evaluator(trained)
-    search = replace(settings.search, strategy=point.strategy)
+    search = replace(settings.search, strategy=point.strategy, beam_size=point.beam_size)
     found = mine(evaluator, few, torch.arange(len(few)), search)
     true = truth.select(few.request_id.tolist())
     mined, ranked = (_utility(true, lists) for lists in (found["sequences"][:, 0].long(), ranking_order(few)))
     possible = best_lists(true, few.list_length)[1] - ranked
     removed = bootstrap((mined - ranked) / possible.mean())
+    by_generator: dict[str, float] = {}
+    if point.distilled:
+        lists = _generated(trained, (training, validation, few), space, search, settings)
+        estimate = bootstrap((_utility(true, lists) - ranked) / possible.mean())
+        by_generator = {
+            "generator": estimate.value,
+            "generator_low": estimate.low,
+            "generator_high": estimate.high,
+        }
     believed = found["values"][:, 0].double().numpy()
     return {
         **vars(point),
@@ -128,18 +165,49 @@ def measure(point: Point, settings: Settings) -> Row:
         "regret_removed": removed.value,
         "low": removed.low,
         "high": removed.high,
+        **by_generator,
         "optimism": float(believed.mean() / mined.mean() - 1),
         "loss": _loss(evaluator, test),
         "loss_of_truth": _loss_of_truth(truth, test),
     }
 
 
+def _generated(
+    teacher: TrainedWeights,
+    requests: tuple[Requests, Requests, Requests],
+    space: FeatureSpace,
+    search: MiningConfig,
+    settings: Settings,
+) -> Tensor:
+    """Returns the lists of a generator for the last of training, validation and asked requests, [b, L]."""
+    examples, evaluator = [], restore_evaluator(teacher)
+    most = search.most_requests
+    for known, number in ((requests[0], most), (requests[1], most // 8)):
+        drawn = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:number].sort().values
+        found = mine(evaluator, known, drawn, search)
+        sequences = (found[name] for name in ("sequences", "values", "step_values"))
+        examples.append(MinedRequests.of(known.select(found["row"]), *sequences))
+    config, asked = settings.generator, requests[2]
+    stored, _ = distill(
+        *examples,
+        teacher,
+        sizes=space.sizes(),
+        config=config.model,
+        training=replace(config.training, resume=False),
+        distillation=config.distillation,
+    )
+    with torch.no_grad():
+        lists: Tensor = restore_decoding(stored)(asked.static, asked.candidates, asked.mask)[0]
+    return lists
+
+
 def simulated(
     point: Point, settings: Settings
 ) -> tuple[Requests, Requests, Requests, ClickTruth, FeatureSpace]:
     """Returns training, validation and test requests of a log, the truth of the last, and the features."""
-    fields = parse_fields([*settings.fields, *(IDS if point.ids else ())])
-    shop = replace(settings.shop, exploration=point.exploration)
+    ids = [field | {"additive": point.ids == "additive"} for field in IDS]
+    fields = parse_fields([*settings.fields, *(ids if point.ids != "none" else ())])
+    shop = replace(settings.shop, exploration=point.exploration, seed=point.shop_seed)
     first = LAST_DAY - datetime.timedelta(days=point.days + 1)
     space: FeatureSpace | None = None
     training = []
@@ -196,17 +264,24 @@ def draw(rows: list[Row], path: Path = PICTURE) -> None:
     from matplotlib import pyplot as plt
 
     table = pd.DataFrame(rows)
-    table = table[~table["passes"].gt(0)]
-    by_days = table[(table["exploration"] == EXPLORATION) & ~table["ids"]].sort_values("days")
-    with_ids = table[table["ids"]].sort_values("days")
-    by_share = table[(table["days"] == DAYS) & ~table["ids"]].sort_values("exploration")
+    table = table[~table["passes"].gt(0)].sort_values(["days", "exploration"])
+    transformer = table[table["head"] == "slot_clicks"]
+    by_days = transformer[(transformer["exploration"] == EXPLORATION) & (transformer["ids"] == "none")]
+    by_share = transformer[(transformer["days"] == DAYS) & (transformer["ids"] == "none")]
+    curves = {
+        "Transformer, B = 8": by_days,
+        "and ids": transformer[transformer["ids"] == "inside"],
+        "company, B = 32": table[(table["head"] == "company") & (table["ids"] == "none")],
+        "and additive ids": table[table["ids"] == "additive"],
+    }
     with mpl.rc_context({"svg.hashsalt": "log_size"}):
         figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
-        for part, label in ((by_days, "declared fields"), (with_ids, "and ids")):
+        for label, part in curves.items():
             _with_intervals(axes[0], part["days"], part, label)
         axes[0].set(xscale="log", xlabel="logged days of 10,000 requests", ylabel="regret removed, in truth")
         axes[0].legend()
-        axes[1].plot(by_days["days"], by_days["loss"], marker="o", label="evaluator")
+        for label, part in curves.items():
+            axes[1].plot(part["days"], part["loss"], marker="o", label=label)
         axes[1].plot(by_days["days"], by_days["loss_of_truth"], linestyle=":", label="true model")
         axes[1].set(xscale="log", xlabel="logged days of 10,000 requests", ylabel="loss on later clicks")
         axes[1].legend()
@@ -229,9 +304,10 @@ def _settings() -> Settings:
     return Settings(
         parameters["ingestion"]["simulated_shop"],
         parameters["list_building"]["fields"],
-        with_first_head(training.model),
+        training.model,
         training.training,
         parameters["mining"]["search"],
+        parameters["generator_distillation"],
     )
 
 
