@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 HOST := 127.0.0.1
 PORT ?= 5000
 
+# The two environments are installed side by side, and so are checks and the second one.
+MAKEFLAGS += --jobs=2
+
 # Usage reports are off for everybody. The two variables speak to Kedro and to MLflow.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true

@@ -10,7 +10,7 @@ from degre_pipeline.validation import InvalidTableError, TableValidator
 @pytest.fixture
 def check(tmp_path, monkeypatch):
     # Writing the pages takes longer than everything else here; test_table_validator.py writes them.
-    monkeypatch.setattr("degre_pipeline.validation.validator.build_site", lambda site: None)
+    monkeypatch.setattr("degre_pipeline.validation.validator.build_site", lambda *_: None)
     return lambda table, frame: TableValidator(table, path=str(tmp_path)).validate(frame)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,26 @@ def run_expectations(
     return result
 
 
-def build_site(site: Path) -> None:
-    """Write the pages anew: the latest result of every suite, and their index. They need no other host."""
-    _context(site).build_data_docs()
-    make_self_contained(site)
+def build_site(site: Path, suite_names: Collection[str]) -> None:
+    """Write the pages of some suites, with their latest results, and the index of all suites.
+
+    Pages of other suites stay as they are. None needs another host.
+    """
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    context = _context(site)
+    suites = [ExpectationSuiteIdentifier(name) for name in suite_names]
+    results = [
+        key
+        for key in context.validation_results_store.list_keys()
+        if isinstance(key, ValidationResultIdentifier) and key.expectation_suite_identifier in suites
+    ]
+    context.build_data_docs(resource_identifiers=suites, build_index=False)
+    context.build_data_docs(resource_identifiers=results, build_index=False)
+    make_self_contained(site, suite_names)
 
 
 def _forget_result(site: Path, suite_name: str) -> None:

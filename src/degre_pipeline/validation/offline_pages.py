@@ -6,6 +6,7 @@ and the index, which a script fills, is empty; with them, whoever holds one of t
 
 import json
 import re
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; ba
 """Says to the browser that the page loads and runs nothing: values of a table stand in it as they are."""
 
 
-def make_self_contained(site: Path) -> None:
-    """Rewrite every page of a site in place, and its index from the results kept beside the pages."""
-    for folder in ("expectations", "validations"):
-        for page in (site / folder).rglob("*.html"):
-            page.write_text(self_contained(page.read_text("utf-8")), "utf-8")
+def make_self_contained(site: Path, suite_names: Collection[str]) -> None:
+    """Rewrite the pages of some suites in place, and the index from the results kept beside the pages."""
+    for name in suite_names:
+        for pages in (f"expectations/{name}.html", f"validations/{name}/**/*.html"):
+            for page in site.glob(pages):
+                page.write_text(self_contained(page.read_text("utf-8")), "utf-8")
     (site / "index.html").write_text(self_contained(_index(site)), "utf-8")
 
 

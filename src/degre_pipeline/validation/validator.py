@@ -52,7 +52,7 @@ class TableValidator:
         if table not in SUITES:
             raise ValueError(f"There is no suite for the table {table!r}; allowed: {sorted(SUITES)}.")
         self._table = table
-        self._suite = SUITES[table]
+        self._suite, self._columns_suite = SUITES[table], f"{table}_columns"
         self._site = Path(path)
 
     def validate(self, data: Any) -> pd.DataFrame:
@@ -74,14 +74,14 @@ class TableValidator:
             self._check_columns(data)
             self._check_rows(data)
         finally:
-            build_site(self._site)
+            build_site(self._site, (self._columns_suite, self._table))
         self._passed[key] = weakref.ref(data)
         return data
 
     def _check_columns(self, table: pd.DataFrame) -> None:
         kinds = column_kinds(table, self._suite.columns)
         rules = [kind_in(name, allowed) for name, allowed in self._suite.columns.items()]
-        self._check(f"{self._table}_columns", kinds, rules, keys=())
+        self._check(self._columns_suite, kinds, rules, keys=())
 
     def _check_rows(self, table: pd.DataFrame) -> None:
         derived = self._suite.derive(table.reset_index(drop=True))
