@@ -57,14 +57,14 @@ class PointwiseClickModel(nn.Module):
         return logits.squeeze(-1)
 
     def hidden(self, static: Tensor, candidates: Tensor) -> Tensor:
-        """Returns the last hidden layer, [b, n, hidden width]."""
+        """Returns the last hidden layer, [b, n, hidden]; [1, 1, hidden] where no field is read."""
         parts = []
         if self.static is not None:
             request = self.static(static).flatten(1)
             parts.append(request[:, None].expand(-1, candidates.shape[1], -1))
         if self.candidate is not None:
             parts.append(self.candidate(candidates).flatten(2))
-        nothing = next(self.mlp.parameters()).new_zeros(*candidates.shape[:2], 1)
+        nothing = next(self.mlp.parameters()).new_zeros(1, 1, 1)
         hidden: Tensor = self.mlp[:-1](torch.cat(parts, -1) if parts else nothing)
         return hidden
 
