@@ -264,20 +264,25 @@ def draw(rows: list[Row], path: Path = PICTURE) -> None:
     from matplotlib import pyplot as plt
 
     table = pd.DataFrame(rows)
+    unseen = table[table["shop_seed"].isin(UNSEEN)]
     table = table[~table["passes"].gt(0)].sort_values(["days", "exploration"])
     transformer = table[table["head"] == "slot_clicks"]
     by_days = transformer[(transformer["exploration"] == EXPLORATION) & (transformer["ids"] == "none")]
     by_share = transformer[(transformer["days"] == DAYS) & (transformer["ids"] == "none")]
+    company = table[table["head"] == "company"]
     curves = {
         "Transformer, B = 8": by_days,
         "and ids": transformer[transformer["ids"] == "inside"],
-        "company, B = 32": table[(table["head"] == "company") & (table["ids"] == "none")],
-        "and additive ids": table[table["ids"] == "additive"],
+        "company, B = 32": company[company["ids"] == "none"],
+        "and additive ids": company[company["ids"] == "additive"],
     }
+    curves = {label: part for label, part in curves.items() if len(part)}
     with mpl.rc_context({"svg.hashsalt": "log_size"}):
         figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
         for label, part in curves.items():
             _with_intervals(axes[0], part["days"], part, label)
+        if len(unseen):
+            _with_intervals(axes[0], unseen["days"], unseen, "with factors, five other shops")
         axes[0].set(xscale="log", xlabel="logged days of 10,000 requests", ylabel="regret removed, in truth")
         axes[0].legend()
         for label, part in curves.items():
