@@ -30,7 +30,9 @@ Row = dict[str, Any]
 
 
 def publish(study: Study, published: Path, *, samples: int = 10_000) -> list[Shard]:
-    """Writes `shops.json` and `shops_DATA.md`, and returns the shards behind them.
+    """Writes rows of `truth.json` and `shops_DATA.md`, and returns the shards behind them.
+
+    The rows' data are DATA_shops, so that they stand beside those of a truth study on the same data.
 
     Args:
         study: Whose finished shards are published.
@@ -46,7 +48,9 @@ def publish(study: Study, published: Path, *, samples: int = 10_000) -> list[Sha
         )
     single = [row for shard in shards for row in study.rows(shard).load()]
     rows = [*single, *over_shops(study, shards, samples)]
-    RowsDataset(str(published / "shops.json"), key="data", value=study.data).save(rows)
+    named = f"{study.data}_shops"
+    stored = RowsDataset(str(published / "truth.json"), key="data", value=named)
+    stored.save([{**row, "data": named} for row in rows])
     (published / f"shops_{study.data}.md").write_text(as_markdown(rows), "utf-8")
     return shards
 

@@ -250,12 +250,13 @@ class TestPublish:
     ) -> None:
         published = tmp_path / "published"
         published.mkdir()
-        (published / "shops.json").write_text('[{"data": "ml1m", "value": 1}]')
+        (published / "truth.json").write_text('[{"data": "simulated", "value": 1}]')
         run_shards(study, [*plan(["page", "shop"], [201, 202], [0]), Shard(1, 201, "page")])
 
         assert len(publish_shops.publish(study, published, samples=400)) == 5
-        rows = json.loads((published / "shops.json").read_text())
-        assert rows[0] == {"data": "ml1m", "value": 1}
+        rows = json.loads((published / "truth.json").read_text())
+        assert rows[0] == {"data": "simulated", "value": 1}
+        assert {row["data"] for row in rows[1:]} == {"simulated_shops"}
         assert len([row for row in rows[1:] if row["shop_seed"] != "all"]) == 5 * 10
         pooled = {
             (row["world"], row["subject"], row["metric"]): row
