@@ -34,7 +34,7 @@ PIPELINES = (
     "gate",
 )
 """In the order of the data."""
-ON_REQUEST = ("living_shop", "online_experiment", "truth_study")
+ON_REQUEST = ("living_shop", "online_experiment", "refit", "truth_study")
 """Not part of `kedro run`."""
 
 

@@ -350,10 +350,6 @@ LATER = {
         },
         "warm_start: .* differ in shape",
     ),
-    "pessimism without members": (
-        {"mining.search.pessimism": 1.0},
-        r"pessimism is 1\.0; allowed: 0 with a single",
-    ),
 }
 
 

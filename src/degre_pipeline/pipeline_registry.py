@@ -3,7 +3,7 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
-ON_REQUEST = ("living_shop", "online_experiment", "truth_study")
+ON_REQUEST = ("living_shop", "online_experiment", "refit", "truth_study")
 """Pipelines that run only when they are named."""
 
 

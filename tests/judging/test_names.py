@@ -19,7 +19,7 @@ COMMON = {"by_", "clicks", "lists", "log", "loss", "epoch"}
 """Names that are columns, datasets or plain words as well; these are not searched for."""
 
 OTHER_MEANINGS = {
-    "hooks/later_steps.py": ["mining", "mining", "mining"],  # the pipeline
+    "hooks/later_steps.py": ["mining", "mining"],  # the pipeline
     "judging/diagnostics/generator_gap.py": ["value_lost"],  # a field
     "judging/diagnostics/mined.py": ["beam"],  # the strategy
     "judging/study/arms.py": ["beam"],  # of a size

@@ -14,6 +14,7 @@ from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.serving.model import carried_code, packaging
 from degre_pipeline.serving.model.carried_code import needed_files
 from degre_pipeline.serving.model.program import export_program, load_program, save_program
+from small_gate import Gate
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,8 @@ def programs_made_once() -> Iterator[None]:
         patched.setattr(loaded_version, "load_program", load_once)
         patched.setattr(carried_code, "needed_files", functools.cache(needed_files))
         yield
+
+
+@pytest.fixture
+def gate(shop, external_evaluator, shop_truth, gate_settings, registry) -> Gate:
+    return Gate(shop, external_evaluator, shop_truth, gate_settings)

@@ -25,12 +25,14 @@ class Trainer:
     """Stores untrained evaluators, and remembers of which heads."""
 
     def __init__(self, sizes) -> None:
-        self.sizes, self.heads = sizes, []
+        self.sizes, self.heads, self.members = sizes, [], []
 
     def __call__(self, config: EvaluatorConfig):
         self.heads.append(config.head)
+        self.members.append(config.members)
         torch.manual_seed(0)
-        evaluator = build_evaluator(self.sizes, 4, config)
+        members = [build_evaluator(self.sizes, 4, config) for _ in range(config.members)]
+        evaluator = EvaluatorEnsemble(members) if len(members) > 1 else members[0]
         return store(evaluator, self.sizes, 4, config), [{"epoch": 1.0, "head": config.head}]
 
 
@@ -100,6 +102,18 @@ def test_the_head_is_left_only_for_one_that_is_certainly_less_surprised(
     assert differences == {
         head: None if head == "company" else pytest.approx(level.get(head, 0.0)) for head in trainer.heads
     }
+
+
+def test_single_evaluators_are_compared_and_an_ensemble_is_trained_of_the_best(
+    trainer, make_requests, monkeypatch
+) -> None:
+    surprised_as(monkeypatch, {"page_company": -0.4})
+    weights, _, _ = chosen(trainer, make_requests, replace(OPEN, members=3, in_one=True))
+
+    assert trainer.heads == ["company", "page_company", "leaving_company", "slot_clicks", "page_company"]
+    assert trainer.members == [1, 1, 1, 1, 3]
+    settings = weights.config["settings"]
+    assert (settings["head"], settings["members"]) == ("page_company", 3)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from degre_pipeline.reranker.labels import sequence_weights, soft_labels
 from degre_pipeline.reranker.losses import (
     cumulative_regression_loss,
     hybrid_distillation_loss,
+    imitation_loss,
     slot_click_loss,
 )
 
@@ -204,3 +205,20 @@ class TestHybridDistillation:
         )
 
         assert float(doubled) == pytest.approx(self.loss())
+
+
+def test_imitation_by_hand() -> None:
+    logits = torch.tensor([[[0.0], [2.0]], [[-1.0], [5.0]]])
+    wanted = torch.tensor([[[0.5], [0.25]], [[1.0], [0.0]]])
+    mask = torch.tensor([[True, True], [True, False]])
+    # -[p log s(o) + (1 - p) log s(-o)]: log 2; 0.25 * 0.126928 + 0.75 * 2.126928; log(1 + e)
+    first, second = (0.693147 + 1.626928) / 2, 1.313262
+    assert imitation_loss(logits, wanted, mask).item() == pytest.approx((first + second) / 2, abs=1e-5)
+
+
+def test_imitation_reads_no_slot_below_the_last_one_where_a_head_has_a_column_a_slot() -> None:
+    logits, wanted = torch.randn(2, 3, 3), torch.rand(2, 3, 3)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    changed = logits.clone()
+    changed[:, 0, 1:], changed[:, 1, 2] = 9.0, -9.0
+    assert imitation_loss(changed, wanted, mask) == imitation_loss(logits, wanted, mask)

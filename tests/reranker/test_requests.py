@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -68,3 +70,26 @@ def test_rows_come_in_the_order_asked_for(make_requests):
         ValueError, match=r"request 7 of the lists is not among the request tensors \(1 such\)"
     ):
         requests.with_ids(torch.tensor([102, 7]))
+
+
+def test_the_whole_log_leaves_the_test_to_end_the_training_and_shares_nothing_out(make_requests) -> None:
+    split, role = torch.tensor([0, 1, 2, 0], dtype=torch.uint8), torch.tensor([0, 1, 1, 1], dtype=torch.uint8)
+    whole = replace(make_requests(4), split=split, role=role).as_whole_log()
+
+    assert whole.of("train", "mining").request_id.tolist() == [100, 101, 103]
+    assert whole.of("validation", "mining").request_id.tolist() == [102]
+
+
+def test_other_lists_are_shown_without_clicks(make_requests) -> None:
+    requests = make_requests(2, n=3, slots=3)
+    lists = torch.tensor([[2, 0, -1], [1, 2, 0]])
+    other = requests.showing(lists)
+
+    assert torch.equal(other.shown, lists)
+    assert other.clicks.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert torch.equal(requests.joined(other).exposed, torch.cat([requests.exposed, lists.clamp(min=0)]))
+
+
+def test_clicked_requests_are_those_with_a_click(make_requests) -> None:
+    requests = replace(make_requests(3), clicks=torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]]))
+    assert requests.clicked().request_id.tolist() == [101, 102]

@@ -1,7 +1,6 @@
 """Checks what training, mining and registration need of the data and of one another, before they start."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from kedro.io import DataCatalog
@@ -31,12 +30,11 @@ def _check_models(space: Any, requests: Any, settings: Mapping[str, Any]) -> Non
     from degre_pipeline.reranker.head_choice import with_first_head
     from degre_pipeline.reranker.models.builders import build_evaluator
     from degre_pipeline.reranker.models.generator import build_generator
-    from degre_pipeline.reranker.models.stored_models import check_pessimism, start_from_evaluator, store
+    from degre_pipeline.reranker.models.stored_models import start_from_evaluator, store
     from degre_pipeline.reranker.training.loop import seeded
 
     evaluator, distilled = settings["evaluator_training"].model, settings["generator_distillation"]
-    check_pessimism(settings["mining"]["search"].pessimism, evaluator.members)
-    one, sizes = with_first_head(replace(evaluator, members=1)), space.sizes()
+    one, sizes = with_first_head(evaluator.single), space.sizes()
     list_length = requests.list_length
     with seeded(0):  # leaves the process's random numbers as they are
         teacher = store(build_evaluator(sizes, list_length, one), sizes, list_length, one)

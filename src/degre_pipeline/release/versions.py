@@ -5,6 +5,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 NOT_JUDGED = "not judged"
+REFIT_OF, REFIT_OF_ORIGIN = "refit_of", "refit_of_origin"
+"""Tags of a version that was trained on the whole log: the version whose training it repeats."""
 
 
 def version_or_none(
@@ -25,6 +27,19 @@ def version_or_none(
     except MlflowException:
         return None
     return found if origin in (None, origin_of(found)) else None
+
+
+def judged_twin(client: MlflowClient, version: ModelVersion) -> ModelVersion:
+    """Returns the version that the gate judged for one that was trained on the whole log; else the version.
+
+    The two are trained in the same way, but the twin left requests out, as all versions do that the gate
+    judges.
+    """
+    number = version.tags.get(REFIT_OF)
+    twin = version_or_none(
+        client, version.name, None if number is None else int(number), version.tags.get(REFIT_OF_ORIGIN)
+    )
+    return version if twin is None else twin
 
 
 def outcome_of(version: ModelVersion | None) -> str:

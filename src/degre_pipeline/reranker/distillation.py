@@ -17,7 +17,7 @@ from degre_pipeline.reranker.models.model_config import GeneratorConfig
 from degre_pipeline.reranker.models.stored_models import (
     FROM_NOTHING,
     TrainedWeights,
-    restore_evaluator,
+    restore_miner,
     sizes_of,
     start_from_evaluator,
     store,
@@ -41,7 +41,6 @@ def distill(
     distillation: DistillationConfig,
     name: str = "generator",
     encoding: str = "",
-    pessimism: float = 0.0,
     checkpoints: Checkpoints | None = None,
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, History]:
@@ -57,7 +56,6 @@ def distill(
         distillation: The objective.
         name: Of the training: on the progress bar and among the checkpoints.
         encoding: Identity of the feature space, stored with the weights.
-        pessimism: kappa with which an ensemble mined.
         checkpoints: Where an interrupted training is continued from, and a finished one found.
         start: An earlier generator to start from, for `warm_epochs`; left out, with a message, where its
             settings or fields were others.
@@ -84,7 +82,7 @@ def distill(
     for rounds_done in range(distillation.own_prefix_rounds + 1):
         examples, round_name = learn, name
         if rounds_done:
-            evaluator = restore_evaluator(teacher, pessimism).to(device)
+            evaluator = restore_miner(teacher).to(device)
             examples = with_own_prefixes(generator, evaluator, learn, distillation.own_prefix_beam)
             round_name = f"{name}_own_prefixes_{rounds_done}"
         identity = identity_of(training, device, settings, examples.to_tensors(), held_out.to_tensors())

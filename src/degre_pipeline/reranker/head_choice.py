@@ -34,7 +34,8 @@ def train_by_data(
 
     `by_data` trains an evaluator of several heads, each another idea of what a click depends on, and takes
     the one under which the clicks of whole held-out lists are least surprising. `company` is left only for a
-    head whose surprise is lower with 95% confidence.
+    head whose surprise is lower with 95% confidence. Single evaluators are compared, and an ensemble is
+    trained of the best head only.
 
     Args:
         train: Trains the evaluator of given settings.
@@ -60,7 +61,7 @@ def train_by_data(
 
     def best_of(heads: Sequence[EvaluatorHead]) -> EvaluatorHead:
         for head in heads:
-            tried[head] = train(replace(config, head=head))
+            tried[head] = train(replace(config.single, head=head))
             surprise[head] = surprises(tried[head][0], check)
         better = [head for head in surprise if _than_first(surprise, head).high < 0]
         return min(better, key=lambda head: float(surprise[head].mean()), default=FIRST)
@@ -73,6 +74,8 @@ def train_by_data(
         _row(head, reason if head == best else "", of_lists, _than_first(surprise, head))
         for head, of_lists in surprise.items()
     ]
+    if config.members > 1:
+        return *train(replace(config, head=best)), rows
     return *tried[best], rows
 
 

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_evaluator
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_miner
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import ROLES, SPLITS
 from degre_pipeline.reranker.search.mining_config import MiningConfig
@@ -26,7 +26,7 @@ def prepare_miner(
     """Returns the evaluator on its device, its step compiled where so many requests make that pay."""
     check_search(requests, config)
     n = requests.mask.shape[1]
-    evaluator = restore_evaluator(trained, config.pessimism).to(choose_device(config.device))
+    evaluator = restore_miner(trained).to(choose_device(config.device))
     steps = config.beam_size * (config.top_k or n) * requests.list_length
     if config.strategy == "bounded":
         steps = config.most_expansions

@@ -68,6 +68,24 @@ def survival_click_loss(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
     return _mean_over_lists(survival_surprise(logits, clicks, mask), mask.sum(1))
 
 
+def imitation_loss(logits: Tensor, probabilities: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy of every prediction of a head against probabilities that another one predicted.
+
+    Args:
+        logits: O[b, t, c], of a head; where it has a column a slot, c = L, those after t are not read.
+        probabilities: What they should be, [b, t, c].
+        mask: True for real slots, [b, t]; a list without any is left out of the mean.
+    Returns: Mean over lists of the mean over their predictions, in nats.
+    Source: Hinton, Vinyals and Dean 2015 (arXiv 1503.02531), at a temperature of 1.
+    """
+    slots, columns = logits.shape[1:]
+    read = mask[..., None].expand_as(logits)
+    if columns > 2 or columns == slots:
+        read = read & torch.ones(slots, columns, dtype=torch.bool, device=logits.device).tril()
+    terms = functional.binary_cross_entropy_with_logits(logits, probabilities, reduction="none")
+    return _mean_over_lists((terms * read).sum((1, 2)), read.sum((1, 2)))
+
+
 def slot_click_surprise(logits: Tensor, clicks: Tensor, mask: Tensor) -> Tensor:
     """Returns -log P(clicks) of every list, [b], in nats, of clicks that are independent given the list.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -91,6 +91,35 @@ class Requests:
                 "at least one is needed: give more days or users, or another split"
             )
         return self.select(chosen.nonzero()[:, 0])
+
+    def clicked(self) -> Requests:
+        """Returns the requests whose exposed lists earned a click."""
+        return self.select((self.clicks.sum(1) > 0).nonzero()[:, 0])
+
+    def as_whole_log(self) -> Requests:
+        """Returns the same requests for one evaluator that learns from all of them.
+
+        It learns from training and validation, of whichever role; the requests of the test end its training.
+        """
+        learned = self.split != SPLITS.index("test")
+        codes = [SPLITS.index("validation"), SPLITS.index("train")]
+        split = torch.tensor(codes, dtype=self.split.dtype, device=self.split.device)[learned.long()]
+        return replace(self, split=split, role=torch.full_like(self.role, ROLES.index("mining")))
+
+    def showing(self, lists: Tensor) -> Requests:
+        """Returns the same requests as if they had shown other lists, [b, t], whose clicks nobody knows: 0.
+
+        Args:
+            lists: Candidate indices of each request; -1 in empty slots.
+        """
+        return replace(
+            self, exposed=lists.clamp(min=0), exposed_mask=lists >= 0, clicks=torch.zeros_like(self.clicks)
+        )
+
+    def joined(self, *others: Requests) -> Requests:
+        """Returns these requests and others of the same shape and feature space, one after the other."""
+        parts = [part.to_tensors() for part in (self, *others)]
+        return self._with({name: torch.cat([part[name] for part in parts]) for name in TENSORS})
 
     def batches(self, size: int) -> Iterator[Requests]:
         """Yields the requests in order, `size` at a time; the last batch may be smaller."""

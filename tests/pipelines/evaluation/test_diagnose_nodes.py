@@ -21,7 +21,7 @@ from degre_pipeline.pipelines.evaluator_training.nodes import (
     train_mining_evaluator,
 )
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
-from degre_pipeline.reranker.models.stored_models import restore_evaluator
+from degre_pipeline.reranker.models.stored_models import restore_miner
 from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.epoch_records import EpochMiningConfig
@@ -31,7 +31,7 @@ from small_shop import Shop
 
 MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16, members=2)
 TRAINING = TrainingConfig(epochs=2, batch_size=64, learning_rate=5e-3, device="cpu")
-SEARCH = MiningConfig(beam_size=2, pessimism=0.5, device="cpu")
+SEARCH = MiningConfig(beam_size=2, device="cpu")
 CONFIG = EvaluationConfig(
     requests=30, judged_requests=3, comparison_lists=50, bootstrap_samples=40, batch_size=16, device="cpu"
 )
@@ -97,7 +97,7 @@ def test_the_losses_of_the_slots_are_the_gap_of_the_pessimistic_teacher(
     some = slice(0, DIAGNOSTICS.requests)
     requests = tensors.with_ids(lists["request_id"][some])
     compared = torch.stack([lists["beam"][some], lists["generator"][some]], 1)
-    beam, generator = list_values(restore_evaluator(mining, SEARCH.pessimism), requests, compared).mean(0)
+    beam, generator = list_values(restore_miner(mining), requests, compared).mean(0)
 
     table = diagnosed(shop, trained, shop_truth)
     lost = table[table["diagnostic"] == "value_lost"]["value"].sum()

@@ -149,3 +149,27 @@ def test_the_head_is_what_the_measured_log_supports(shop_data: Data, coverage: f
     mining, _, _, rows = train_mining_evaluator(*shop_data, covered(coverage), config)
     external = train_external_evaluator(*shop_data, rows, config)[0]
     assert mining.config["settings"]["head"] == external.config["settings"]["head"] == head
+
+
+class TestInOne:
+    CONFIG = replace(CONFIG, model=replace(MODEL, members=2, in_one=True))
+
+    def test_the_miner_is_one_and_was_several(self, shop_data: Data) -> None:
+        trained, _, _, _ = train_mining_evaluator(*shop_data, VARIED, self.CONFIG)
+        several = replace(CONFIG, model=replace(MODEL, members=2))
+
+        assert len(restore_evaluator(trained).members) == 1
+        assert not same(trained, train_mining_evaluator(*shop_data, VARIED, CONFIG)[0])
+        assert len(restore_evaluator(train_mining_evaluator(*shop_data, VARIED, several)[0]).members) == 2
+
+    def test_the_judge_has_members_of_its_own(self, shop_data: Data, external: TrainedWeights) -> None:
+        assert same(external, train_external_evaluator(*shop_data, NAMED, self.CONFIG)[0])
+
+    def test_a_day_that_goes_on_from_the_champion_trains_one(self, shop_data: Data) -> None:
+        trained = train_mining_evaluator(*shop_data, VARIED, self.CONFIG)[0]
+        on, history, _, _ = train_mining_evaluator(*shop_data, VARIED, self.CONFIG, start=trained)
+
+        assert on.config["settings"]["members"] == 1
+        assert len(history) == TRAINING.warm().epochs
+        alone = replace(CONFIG, model=MODEL)
+        assert same(on, train_mining_evaluator(*shop_data, VARIED, alone, start=trained)[0])

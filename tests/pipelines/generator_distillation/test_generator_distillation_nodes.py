@@ -77,7 +77,7 @@ def from_sequences(
     """Returns what the two nodes, one after the other, make of mined sequences."""
     tensors, space = data
     mined = gather_mined(tensors, sequences, evaluator, lists, log_support, config, search)
-    return distill_generator(mined, space, evaluator, config, search)
+    return distill_generator(mined, space, evaluator, config)
 
 
 def test_the_generator_learns_what_was_mined(

@@ -13,7 +13,6 @@ from degre_pipeline.reranker.models.stored_models import restore_evaluator, stor
 from degre_pipeline.reranker.requests import gather_candidates
 from degre_pipeline.reranker.search.beam import beam_search
 from degre_pipeline.reranker.search.exact import all_list_values
-from degre_pipeline.reranker.search.mining_config import MiningConfig
 from degre_pipeline.reranker.search.valuation import list_values
 from degre_pipeline.reranker.training.loop import fit
 from degre_pipeline.reranker.training.objectives import EvaluatorLoss
@@ -33,18 +32,17 @@ def some_lists(requests, count: int = 5) -> torch.Tensor:
 
 
 class TestValues:
-    @pytest.mark.parametrize("pessimism", [0.0, 0.5, 2.0])
-    def test_are_the_mean_less_a_share_of_the_deviation(self, members, make_requests, pessimism) -> None:
+    def test_are_the_mean(self, members, make_requests) -> None:
         requests = make_requests(4)
         lists = some_lists(requests)
         own = torch.stack([list_values(member, requests, lists) for member in members])
-        found = list_values(EvaluatorEnsemble(members, pessimism), requests, lists)
+        found = list_values(EvaluatorEnsemble(members), requests, lists)
 
-        assert torch.allclose(found, own.mean(0) - pessimism * own.std(0, correction=0))
+        assert torch.allclose(found, own.mean(0))
 
     def test_of_equal_members_are_the_value_of_one(self, make_evaluator, make_requests) -> None:
         requests = make_requests(4)
-        alike = EvaluatorEnsemble([make_evaluator(seed=3) for _ in range(2)], pessimism=1.0)
+        alike = EvaluatorEnsemble([make_evaluator(seed=3) for _ in range(2)])
         found, alone = (beam_search(one, requests, beam_size=3) for one in (alike, make_evaluator(seed=3)))
 
         assert torch.equal(found.sequences, alone.sequences)
@@ -59,9 +57,8 @@ class TestValues:
 
 
 class TestSearch:
-    @pytest.mark.parametrize("pessimism", [0.0, 1.0])
-    def test_with_stored_prefixes_equals_reencoding(self, members, make_requests, pessimism) -> None:
-        requests, ensemble = make_requests(4), EvaluatorEnsemble(members, pessimism)
+    def test_with_stored_prefixes_equals_reencoding(self, members, make_requests) -> None:
+        requests, ensemble = make_requests(4), EvaluatorEnsemble(members)
         found = beam_search(ensemble, requests, beam_size=3)
         sequences, values = beam_search_by_reencoding(ensemble, requests, beam_size=3)
 
@@ -69,7 +66,7 @@ class TestSearch:
         assert torch.allclose(found.values, values)
 
     def test_of_all_lists_finds_the_values_of_single_ones(self, members, make_requests) -> None:
-        request, ensemble = make_requests(1, n=5, slots=4), EvaluatorEnsemble(members, 0.5)
+        request, ensemble = make_requests(1, n=5, slots=4), EvaluatorEnsemble(members)
         every = all_list_values(ensemble, request)
         lists = some_lists(request)
 
@@ -125,22 +122,15 @@ class TestTraining:
 
 
 class TestStored:
-    def test_an_ensemble_comes_back_with_its_members_and_its_pessimism(self, sizes, make_requests) -> None:
+    def test_an_ensemble_comes_back_with_its_members(self, sizes, make_requests) -> None:
         members = [build_evaluator(sizes, 4, CONFIG).eval() for _ in range(2)]
         requests = make_requests(4)
         lists = some_lists(requests)
         trained = store(EvaluatorEnsemble(members), sizes, 4, CONFIG)
-        wanted = list_values(EvaluatorEnsemble(members, 0.5), requests, lists)
+        wanted = list_values(EvaluatorEnsemble(members), requests, lists)
 
-        assert torch.equal(list_values(restore_evaluator(trained, 0.5), requests, lists), wanted)
+        assert torch.equal(list_values(restore_evaluator(trained), requests, lists), wanted)
         assert trained.config["settings"] == asdict(CONFIG)
-
-    def test_a_single_evaluator_cannot_doubt(self, sizes) -> None:
-        config = replace(CONFIG, members=1)
-        trained = store(build_evaluator(sizes, 4, config), sizes, 4, config)
-
-        with pytest.raises(ValueError, match=r"pessimism is 0\.5; allowed: 0 with a single evaluator"):
-            restore_evaluator(trained, 0.5)
 
 
 class TestRefusal:
@@ -152,7 +142,7 @@ class TestRefusal:
     @pytest.mark.parametrize("pessimism", [-0.1, 101])
     def test_of_a_pessimism(self, pessimism: float) -> None:
         with pytest.raises(ValueError, match=r"pessimism is .*; allowed: 0 to 100"):
-            MiningConfig(pessimism=pessimism)
+            EvaluatorConfig(pessimism=pessimism)
 
     def test_of_members_with_different_vocabularies(self, sizes) -> None:
         grown = (replace(sizes[0], indices=sizes[0].indices + 2), *sizes[1:])

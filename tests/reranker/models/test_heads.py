@@ -48,7 +48,7 @@ def test_a_search_with_stored_prefixes_equals_one_that_encodes_them_anew(
     make_evaluator, make_requests, settings, members
 ) -> None:
     parts = [make_evaluator(seed=seed, **settings) for seed in range(members)]
-    one = parts[0] if members == 1 else EvaluatorEnsemble(parts, pessimism=0.5)
+    one = parts[0] if members == 1 else EvaluatorEnsemble(parts)
     requests = make_requests(4)
     found = beam_search(one, requests, beam_size=3)
     sequences, values = beam_search_by_reencoding(one, requests, beam_size=3)

@@ -16,8 +16,9 @@ from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.lookahead_mining import mine, prepare_miner, rows_to_mine
 from degre_pipeline.reranker.metrics import DECIMALS, ranks
 from degre_pipeline.reranker.mined_requests import MinedRequests
+from degre_pipeline.reranker.miner_training import ready_to_mine
 from degre_pipeline.reranker.models.evaluator import Evaluator
-from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_decoding, restore_evaluator
+from degre_pipeline.reranker.models.stored_models import TrainedWeights, restore_decoding, restore_miner
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.schema import FieldSize
 from degre_pipeline.reranker.search.exact import all_list_values
@@ -60,16 +61,20 @@ def train_miner(
     checkpoints: Checkpoints | None,
 ) -> Miner:
     """Returns the miner of a recipe, of which the settings of the generator are not looked at."""
-    weights, _ = train_evaluator(
-        requests.of("train", names.MINING),
-        requests.of("validation", names.MINING),
+    learn, check = (requests.of(split, names.MINING) for split in ("train", "validation"))
+    own, training = recipe.evaluator, recipe.evaluator_training
+    name = f"study_miner_{digest(own, training)}"
+    trained, _ = train_evaluator(
+        learn,
+        check,
         sizes=sizes,
-        config=recipe.evaluator,
-        training=recipe.evaluator_training,
-        name=f"study_miner_{digest(recipe.evaluator, recipe.evaluator_training)}",
+        config=own,
+        training=training,
+        name=name,
         encoding=encoding,
         checkpoints=checkpoints,
     )
+    weights = ready_to_mine(trained, learn, check, own, training, name=name, checkpoints=checkpoints)
     return as_miner(weights, requests, asked, recipe.mining, config)
 
 
@@ -84,7 +89,7 @@ def as_miner(
     rows = rows_to_mine(requests, mining)
     miner = prepare_miner(weights, requests, mining, len(rows))
     found = mine(miner, requests, rows, mining, label="study mining")
-    evaluator = restore_evaluator(weights, mining.pessimism).to(choose_device(config.device))
+    evaluator = restore_miner(weights).to(choose_device(config.device))
     lists = {
         names.TEACHER: best_found(evaluator, asked, mining),
         **{f"beam{size}": best_of_beam(evaluator, asked, size) for size in (1, 2, 8)},
@@ -127,7 +132,6 @@ def run_arm(
         distillation=recipe.distillation,
         name=f"study_{name}_generator",
         encoding=encoding,
-        pessimism=recipe.mining.pessimism,
         checkpoints=checkpoints,
     )
     model = restore_decoding(weights).to(choose_device(config.device))

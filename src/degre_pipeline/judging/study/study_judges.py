@@ -45,8 +45,8 @@ def train_judges(
     of the paper's form and of other seeds, from all training requests, as the paper's most likely was.
     """
     external, check = requests.of("train", EXTERNAL), requests.of("validation", EXTERNAL)
-    ensemble = replace(evaluator, members=study.judge_members)
-    single = replace(evaluator, members=1, head="cumulative")
+    ensemble = replace(evaluator.single, members=study.judge_members)
+    single = replace(evaluator.single, head="cumulative")
     every, held_out_of_every = requests.of("train"), requests.of("validation")
     judges = [
         train_evaluator(

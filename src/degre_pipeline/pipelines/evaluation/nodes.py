@@ -51,6 +51,7 @@ from degre_pipeline.reranker.models.stored_models import (
     restore_decoding,
     restore_evaluator,
     restore_generator,
+    restore_miner,
 )
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.reranker.search.mining_config import MiningConfig
@@ -73,7 +74,7 @@ def rerank_test_requests(
     requests = draw_requests(encoded.of("test"), config.requests, config.seed)
     models = (
         restore_decoding(generator).to(device),
-        restore_evaluator(mining_evaluator, search.pessimism).to(device),
+        restore_miner(mining_evaluator).to(device),
     )
     lists = lists_of_subjects(requests, *models, search, config)
     return {"request_id": requests.request_id, **lists}
@@ -224,7 +225,7 @@ def diagnose_distillation(
     return table_of(
         distillation_rows(
             restore_generator(generator).to(device),
-            restore_evaluator(mining_evaluator, search.pessimism).to(device),
+            restore_miner(mining_evaluator).to(device),
             encoded.with_ids(evaluated_lists["request_id"][rows]),
             teacher=evaluated_lists[names.BEAM][rows],
             own=evaluated_lists[names.GENERATOR][rows],

@@ -12,6 +12,7 @@ from degre_pipeline.judging.names import EXTERNAL_EVALUATOR, MINING_EVALUATOR
 from degre_pipeline.reranker.evaluator_training import train_evaluator
 from degre_pipeline.reranker.features import FeatureSpace
 from degre_pipeline.reranker.head_choice import FIRST, HeadRow, train_by_data, with_head
+from degre_pipeline.reranker.miner_training import ready_to_mine
 from degre_pipeline.reranker.models.model_config import EvaluatorConfig
 from degre_pipeline.reranker.models.stored_models import FROM_NOTHING, TrainedWeights
 from degre_pipeline.reranker.requests import Requests
@@ -35,12 +36,16 @@ def train_mining_evaluator(
     What was mined is `request_id` [r] and, by epoch, `sequences` [epochs, r, L] and `values` [epochs, r].
     The rows of heads are those of `train_by_data`; none where the settings name the head.
     """
-    learned = _learned_from(encoded, config)
+    learned = encoded if config.lists_without_clicks else encoded.clicked()
     learn, check = learned.of("train", MINING), learned.of("validation", MINING)
     mined_with: dict[str, dict[str, Tensor]] = {}
-    compared = config.model.head == "by_data"
+    # An earlier evaluator that was several in one goes on as one: members that begin alike would stay alike.
+    wanted = config.model.single if config.model.in_one and start.weights else config.model
 
     def train(model: EvaluatorConfig) -> tuple[TrainedWeights, History]:
+        compared = (
+            wanted.head == "by_data" and model.members == 1 and (wanted.members > 1 or model.head != FIRST)
+        )
         records = _epoch_records(encoded, config.epoch_mining)
         found = train_evaluator(
             learn,
@@ -48,7 +53,7 @@ def train_mining_evaluator(
             sizes=feature_space.sizes(),
             config=model,
             training=config.training,
-            name=f"{MINING_EVALUATOR}_{model.head}" if compared and model.head != FIRST else MINING_EVALUATOR,
+            name=f"{MINING_EVALUATOR}_{model.head}" if compared else MINING_EVALUATOR,
             encoding=encoded.encoding,
             calibration=config.calibration,
             records=records,
@@ -59,8 +64,12 @@ def train_mining_evaluator(
         return found
 
     varied = varies(figures_of(log_support))
-    trained, history, rows = train_by_data(train, learn, check, config.model, varied=varied)
-    return trained, pd.DataFrame(history), mined_with[trained.config["settings"]["head"]], rows
+    trained, history, rows = train_by_data(train, learn, check, wanted, varied=varied)
+    mined = mined_with[trained.config["settings"]["head"]]
+    trained = ready_to_mine(
+        trained, learn, check, wanted, config.training, name=MINING_EVALUATOR, checkpoints=checkpoints
+    )
+    return trained, pd.DataFrame(history), mined, rows
 
 
 def train_external_evaluator(
@@ -72,12 +81,12 @@ def train_external_evaluator(
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
     """Returns the evaluator that judges: other requests, another seed, no part in mining or selection."""
-    learned = _learned_from(encoded, config)
+    learned = encoded if config.lists_without_clicks else encoded.clicked()
     trained, history = train_evaluator(
         learned.of("train", EXTERNAL),
         learned.of("validation", EXTERNAL),
         sizes=feature_space.sizes(),
-        config=with_head(replace(config.model, members=config.external_members), head_choice),
+        config=with_head(replace(config.model.single, members=config.external_members), head_choice),
         training=replace(config.training, seed=config.external_seed),
         name=EXTERNAL_EVALUATOR,
         encoding=encoded.encoding,
@@ -86,12 +95,6 @@ def train_external_evaluator(
         start=start,
     )
     return trained, pd.DataFrame(history)
-
-
-def _learned_from(encoded: Requests, config: EvaluatorTrainingConfig) -> Requests:
-    if config.lists_without_clicks:
-        return encoded
-    return encoded.select((encoded.clicks.sum(1) > 0).nonzero()[:, 0])
 
 
 def _epoch_records(requests: Requests, config: EpochMiningConfig) -> EpochRecords | None:

@@ -46,7 +46,6 @@ def distill_generator(
     feature_space: FeatureSpace,
     mining_evaluator: TrainedWeights,
     config: GeneratorDistillationConfig,
-    search: MiningConfig,
     checkpoints: Checkpoints | None = None,
     start: TrainedWeights = FROM_NOTHING,
 ) -> tuple[TrainedWeights, pd.DataFrame]:
@@ -63,7 +62,6 @@ def distill_generator(
         training=config.training,
         distillation=config.distillation,
         encoding=mined.requests.encoding,
-        pessimism=search.pessimism,
         checkpoints=checkpoints,
         start=start,
     )

@@ -32,7 +32,6 @@ def create_pipeline() -> Pipeline:
                     "feature_space",
                     "mining_evaluator",
                     settings,
-                    search,
                     "training_checkpoints",
                     "start_generator",
                 ],

@@ -114,7 +114,7 @@ def run_arms(
     evaluators = {name: one for name, one in judges.items() if name != names.BIDIRECTIONAL}
     weights = [fingerprint(judge.weights) for judge in evaluators.values()]
     reference = f"{REFERENCE}..{digest(*weights, study.ceiling_beam)}"
-    of_twin = replace(own, mining=replace(own.mining, strategy="beam", pessimism=0.0))
+    of_twin = replace(own, mining=replace(own.mining, strategy="beam"))
     twin = f"{TWIN}..{digest(weights[-1], of_twin)}"
     recipes[twin] = of_twin
     sizes, device = feature_space.sizes(), choose_device(config.device)

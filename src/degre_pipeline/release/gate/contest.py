@@ -15,7 +15,7 @@ from degre_pipeline.release.gate.gate_config import GateConfig
 from degre_pipeline.release.loaded_version import Contender, load_contender, median_latencies_ms
 from degre_pipeline.release.reservations import reservations
 from degre_pipeline.release.served_before import best_champion_before, opponent_of
-from degre_pipeline.release.versions import origin_of, version_or_none
+from degre_pipeline.release.versions import judged_twin, origin_of, version_or_none
 from degre_pipeline.reranker.models.stored_models import TrainedWeights
 from degre_pipeline.reranker.requests import Requests
 from degre_pipeline.serving.model.example_requests import example_requests
@@ -107,12 +107,31 @@ def hold_contest(
         challenger = perform(version, chosen, tables, Path(folder, "challenger"), list_length)
         if opponent is None:
             return Contest(_timed([challenger], config.latency_requests)[0], None, None, reasons)
-        champion = attempt(opponent, chosen, tables, Path(folder, "champion"))
+        champion = represented(opponent, chosen, tables, Path(folder, "champion"))
         reference = None
         if best is not None and best.version != opponent.version:
-            reference = attempt(best, chosen, tables, Path(folder, "reference"), challenger.lists)
+            place = Path(folder, "reference")
+            reference = represented(best, chosen, tables, place, challenger.lists)
         timed = _timed([challenger, *([] if champion.facts.problem else [champion])], config.latency_requests)
         return Contest(timed[0], timed[-1] if len(timed) > 1 else champion, reference, reasons)
+
+
+def represented(
+    version: ModelVersion,
+    chosen: pd.DataFrame,
+    tables: FeatureTables,
+    folder: Path,
+    like: Lists | None = None,
+) -> Performance:
+    """Returns the performance of a version, or that of its twin where it was trained on the whole log.
+
+    The challenger has left requests out. To be fair, so must what it is compared with.
+
+    Args: As of `attempt`.
+    """
+    twin = judged_twin(mlflow.MlflowClient(), version)
+    done = attempt(twin, chosen, tables, folder, like)
+    return replace(done, facts=replace(done.facts, version=int(version.version), origin=origin_of(version)))
 
 
 def attempt(

@@ -13,6 +13,7 @@ from degre_pipeline.reranker.models.company import (
     PageCompanyEvaluator,
     SumsOfCompany,
 )
+from degre_pipeline.reranker.models.discriminator import Discriminator
 from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
 from degre_pipeline.reranker.models.feature_layer import build_feature_layer
 from degre_pipeline.reranker.models.hindsight import HindsightEvaluator
@@ -67,7 +68,7 @@ _KINDS: Mapping[str, type[LookaheadEvaluator]] = {
     "hindsight": HindsightEvaluator,
     "survival": SurvivalEvaluator,
 }
-_COLUMNS = {"slot_clicks": 1, "survival": 2, "company": 1, "leaving_company": 2}
+_COLUMNS = {"slot_clicks": 1, "survival": 2, "company": 1, "leaving_company": 2, "discriminator": 1}
 """Columns of a head's logits where they are not the slots of a list."""
 
 
@@ -75,6 +76,7 @@ _OF_COMPANY: Mapping[str, type[SumsOfCompany]] = {
     "company": CompanyEvaluator,
     "page_company": PageCompanyEvaluator,
     "leaving_company": LeavingCompanyEvaluator,
+    "discriminator": Discriminator,
 }
 
 

@@ -19,7 +19,7 @@ from degre_pipeline.reranker.schema import FieldSize, additive_fields
 
 logger = logging.getLogger(__name__)
 
-MAY_DIFFER = ("dropout", "id_dropout", "beam_size")
+MAY_DIFFER = ("dropout", "id_dropout", "beam_size", "in_one", "pessimism")
 """Settings of a model that its weights do not depend on."""
 OFFSETS = "offsets."
 """Begins the names of the tables of an evaluator's offsets, each of one field."""

@@ -1,4 +1,4 @@
-"""Several Lookahead Evaluators as one: trained in one pass; their mean less a share of their doubt."""
+"""Several Lookahead Evaluators as one: trained in one pass, and averaged."""
 
 import copy
 from collections.abc import Sequence
@@ -14,20 +14,18 @@ from degre_pipeline.reranker.models.evaluator import Cache, Evaluator, Lookahead
 
 
 class EvaluatorEnsemble(Evaluator):
-    """M evaluators of one shape; a list is worth the mean of their values less kappa standard deviations.
+    """M evaluators of one shape; a list is worth the mean of their values.
 
     To a search it is one evaluator: vectors of a candidate lie side by side, [.., M w], and the cache
     holds the layers of one member after those of another.
-    Source: METHODS 18.1, after Lakshminarayanan et al. 2017 (deep ensembles); kappa as in pessimistic search.
+    Source: Lakshminarayanan et al. 2017 (deep ensembles).
     """
 
-    def __init__(self, members: Sequence[LookaheadEvaluator], pessimism: float = 0.0) -> None:
+    def __init__(self, members: Sequence[LookaheadEvaluator]) -> None:
         super().__init__()
         require(len(members) >= 1, "members", len(members), "1 or more")
-        require(pessimism >= 0, "pessimism", pessimism, "0 or more")
         _check_alike(members)
         self.parts = nn.ModuleList(members)
-        self.pessimism = pessimism
         self.list_length = members[0].list_length
 
     @property
@@ -47,7 +45,7 @@ class EvaluatorEnsemble(Evaluator):
         """Returns the value of every prefix, [b, t], as `Evaluator.values_of`."""
         pasts = self._shares(past) if past else [None] * len(self.parts)
         parts = zip(self.members, vectors.chunk(len(self.parts), -1), pasts, strict=True)
-        return self._together([member.values_of(own, before) for member, own, before in parts])
+        return _mean([member.values_of(own, before) for member, own, before in parts])
 
     def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
         """Values alternatives for the next slot, [p, m], as `Evaluator.extend`."""
@@ -58,7 +56,7 @@ class EvaluatorEnsemble(Evaluator):
             value, stored = member.extend(own.contiguous(), share, slot)
             values.append(value)
             grown += stored
-        return self._together(values), grown
+        return _mean(values), grown
 
     def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
         """Returns the caches of empty prefixes of all members."""
@@ -67,11 +65,6 @@ class EvaluatorEnsemble(Evaluator):
     def _shares(self, cache: Cache) -> list[Cache]:
         layers = len(cache) // len(self.parts)
         return [cache[start : start + layers] for start in range(0, len(cache), layers)]
-
-    def _together(self, values: Sequence[Tensor]) -> Tensor:
-        stacked = torch.stack(list(values))
-        mean = stacked.mean(0)
-        return mean - self.pessimism * stacked.std(0, correction=0) if self.pessimism else mean
 
 
 class MembersInOnePass(nn.Module):
@@ -126,6 +119,10 @@ class MembersInOnePass(nn.Module):
                 parameter.data.copy_(self.get_parameter(_flat(name))[index])
             members.append(member.eval())
         return members
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0)
 
 
 def _check_alike(members: Sequence[LookaheadEvaluator]) -> None:

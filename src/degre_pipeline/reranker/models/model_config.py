@@ -1,6 +1,6 @@
 """Shapes of evaluators and generators, with the papers' values as defaults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from degre_pipeline.reranker.checked_settings import check_types, require, require_choice
@@ -18,6 +18,7 @@ EvaluatorHead = Literal[
     "page_company",
     "leaving_company",
     "appeal",
+    "discriminator",
     "by_support",
     "by_data",
 ]
@@ -77,14 +78,18 @@ class EvaluatorConfig(NetworkConfig):
             of each slot and whether users go on to the next one; `company`, `page_company` and
             `leaving_company`, the same three predictions without a Transformer, from an item by itself and
             the sum of the items above it, on a page also of those below;
-            `appeal`, the click of each item wherever it stands; `by_support`, `slot_clicks` where the log
-            shows every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md);
+            `appeal`, the click of each item wherever it stands; `discriminator`, whether a list is of the
+            log, which no evaluator of clicks has; `by_support`, `slot_clicks` where the log shows
+            every rank in every slot often enough, else `appeal` (docs/explanation/log_support.md);
             `by_data`, the same, but where slots vary the head that the clicks of held-out lists surprise
             least.
         additive_factors: Width of a factor model of the user's and the item's additive fields; 0: none.
         company_channels: Width r of the sums of the heads of company; as wide as kinds of items matter.
         examination_decay: Of `appeal`: slot t is assumed to be looked at with the chance t^-decay.
         members: M evaluators, trained side by side and averaged; 1 is the paper's single one.
+        in_one: Distils the members into one evaluator of their shape, which mines in their place.
+        pessimism: kappa: the clicks that mining gives for a nat of closeness to the lists of the log, as a
+            discriminator sees it; 0 trains none.
     """
 
     head: EvaluatorHead = "cumulative"
@@ -92,6 +97,8 @@ class EvaluatorConfig(NetworkConfig):
     company_channels: int = 32
     examination_decay: float = 0.05
     members: int = 1
+    in_one: bool = False
+    pessimism: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +114,14 @@ class EvaluatorConfig(NetworkConfig):
         decay = self.examination_decay
         require(0 < decay <= MOST_DECAY, "examination_decay", decay, f"above 0, at most {MOST_DECAY}")
         require(1 <= self.members <= MOST_MEMBERS, "members", self.members, f"1 to {MOST_MEMBERS}")
+        allowed = "false with a single member; give it more members"
+        require(not self.in_one or self.members > 1, "in_one", self.in_one, allowed)
+        require(0 <= self.pessimism <= 100, "pessimism", self.pessimism, "0 to 100")
+
+    @property
+    def single(self) -> "EvaluatorConfig":
+        """The same with one member."""
+        return replace(self, members=1, in_one=False)
 
 
 @dataclass(frozen=True)

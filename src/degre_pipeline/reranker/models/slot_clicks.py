@@ -13,7 +13,7 @@ class SlotClickEvaluator(LookaheadEvaluator):
     The expected clicks of a prefix are the sum of its slots' probabilities, whether or not clicks depend on
     one another. What the cumulative head has to tell from the clicks of all slots before, a difference of
     two counts, is learned from one click here, with less noise. Logits have one column, [b, t, 1].
-    The click probabilities of a prefix are cached behind the keys and values of its layers.
+    What the slots of a prefix are worth is cached behind the keys and values of its layers.
     Differs: DeGRe (arXiv 2605.25749), 4.1, learns the levels of the cumulative clicks, Eq. 7.
     """
 
@@ -34,15 +34,19 @@ class SlotClickEvaluator(LookaheadEvaluator):
 
     def values_of(self, vectors: Tensor, past: Cache | None = None) -> Tensor:
         """Returns the expected clicks of every prefix, [b, t]; see `Evaluator`."""
-        clicks = self.logits_of(vectors, past[:-1] if past else None)[..., 0].sigmoid()
-        values = clicks.cumsum(-1)
-        return values + _clicks_before(past) if past else values
+        worth = self.worth(self.logits_of(vectors, past[:-1] if past else None)[..., 0])
+        values = worth.cumsum(-1)
+        return values + _worth_before(past) if past else values
 
     def extend(self, vectors: Tensor, cache: Cache, slot: int) -> tuple[Tensor, Cache]:
         """Values alternatives for the next slot, [p, m]; see `Evaluator`."""
         logits, own = self.step(vectors, cache[:-1], slot)
-        clicks = logits.sigmoid()
-        return clicks[..., 0] + _clicks_before(cache), [*own, (clicks, clicks)]
+        worth = self.worth(logits)
+        return worth[..., 0] + _worth_before(cache), [*own, (worth, worth)]
+
+    def worth(self, logits: Tensor) -> Tensor:
+        """Returns what the slots of a prefix add to its value: the probability of a click."""
+        return logits.sigmoid()
 
     def empty_cache(self, prefixes: int, like: Tensor) -> Cache:
         """Returns the cache of empty prefixes, on the device and in the type of a tensor."""
@@ -50,8 +54,8 @@ class SlotClickEvaluator(LookaheadEvaluator):
         return [*super().empty_cache(prefixes, like), (none, none)]
 
 
-def _clicks_before(cache: Cache) -> Tensor:
-    """Returns the expected clicks of the cached prefixes, [p, 1]."""
+def _worth_before(cache: Cache) -> Tensor:
+    """Returns the value of the cached prefixes, [p, 1]."""
     return cache[-1][0].sum(1)
 
 

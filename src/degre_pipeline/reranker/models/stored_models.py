@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.checked_settings import require
 from degre_pipeline.reranker.models.builders import build_evaluator
+from degre_pipeline.reranker.models.discriminator import CautiousEvaluator, Discriminator
 from degre_pipeline.reranker.models.ensemble import EvaluatorEnsemble
 from degre_pipeline.reranker.models.evaluator import Evaluator
 from degre_pipeline.reranker.models.generator import Decoding, OnlineGenerator, build_generator
@@ -29,6 +30,12 @@ class TrainedWeights:
 
 EMBEDDINGS = {"features.static.table.weight": False, "features.candidate.table.weight": True}
 """Where the embeddings of the fields lie, and whether of those of the candidates."""
+
+_DISCRIMINATOR = "discriminator."
+"""Begins the names of a discriminator's weights, beside those of the evaluator that it holds back."""
+
+_PESSIMISM = "pessimism"
+"""Name of kappa among those weights: where it changes, what was mined is another evaluator's."""
 
 FROM_NOTHING = TrainedWeights({}, {})
 """Stands for no earlier model, where a training may start from one."""
@@ -68,13 +75,10 @@ def store(
     return TrainedWeights(weights, described)
 
 
-def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evaluator:
-    """Returns the stored evaluator, or ensemble of them, in eval mode.
+def restore_evaluator(trained: TrainedWeights) -> Evaluator:
+    """Returns the stored evaluator, or ensemble of them, in eval mode; its values are clicks.
 
-    Args:
-        trained: What `store` returned.
-        pessimism: kappa of an ensemble.
-    Raises: ValueError: If the weights are another model's, or a single evaluator is asked to be pessimistic.
+    Raises: ValueError: If the weights are another model's.
     """
     sizes, list_length = _sizes(trained, "evaluator")
     config = EvaluatorConfig(**trained.config["settings"])
@@ -82,23 +86,52 @@ def restore_evaluator(trained: TrainedWeights, pessimism: float = 0.0) -> Evalua
         _filled(build_evaluator(sizes, list_length, config), member_weights(trained, index))
         for index in range(config.members)
     ]
-    if config.members > 1:
-        return EvaluatorEnsemble(members, pessimism).eval()
-    check_pessimism(pessimism, config.members)
-    return members[0]
-
-
-def check_pessimism(pessimism: float, members: int) -> None:
-    """Raises ValueError if a single evaluator is asked to be pessimistic."""
-    allowed = "0 with a single evaluator; give it more members"
-    require(pessimism == 0 or members > 1, "pessimism", pessimism, allowed)
+    return EvaluatorEnsemble(members).eval() if config.members > 1 else members[0]
 
 
 def member_weights(trained: TrainedWeights, index: int) -> Mapping[str, Tensor]:
     """Returns the weights of one member of a stored evaluator."""
+    own = {name: tensor for name, tensor in trained.weights.items() if not name.startswith(_DISCRIMINATOR)}
     if trained.config["settings"].get("members", 1) == 1:
-        return trained.weights
-    return {name: tensor[index] for name, tensor in trained.weights.items()}
+        return own
+    return {name: tensor[index] for name, tensor in own.items()}
+
+
+def with_discriminator(
+    trained: TrainedWeights, discriminator: TrainedWeights, pessimism: float
+) -> TrainedWeights:
+    """Returns an evaluator that is stored with what tells logged lists from those that it likes.
+
+    Args:
+        trained: The evaluator.
+        discriminator: Of the same fields.
+        pessimism: kappa of `CautiousEvaluator`.
+    """
+    weights = {f"{_DISCRIMINATOR}{name}": tensor for name, tensor in discriminator.weights.items()}
+    weights[f"{_DISCRIMINATOR}{_PESSIMISM}"] = torch.tensor(pessimism)
+    described = {**trained.config, "discriminator": discriminator.config["settings"]}
+    return TrainedWeights({**trained.weights, **weights}, described)
+
+
+def restore_miner(trained: TrainedWeights) -> Evaluator:
+    """Returns what a search follows, in eval mode: the stored evaluator, with its discriminator, if any.
+
+    Raises: ValueError: If the weights are another model's.
+    """
+    evaluator = restore_evaluator(trained)
+    if "discriminator" not in trained.config:
+        return evaluator
+    sizes, list_length = _sizes(trained, "evaluator")
+    shape = EvaluatorConfig(**trained.config["discriminator"])
+    discriminator = build_evaluator(sizes, list_length, shape)
+    assert isinstance(discriminator, Discriminator)
+    weights = {
+        name.removeprefix(_DISCRIMINATOR): tensor
+        for name, tensor in trained.weights.items()
+        if name.startswith(_DISCRIMINATOR)
+    }
+    pessimism = weights.pop(_PESSIMISM).item()
+    return CautiousEvaluator(evaluator, _filled(discriminator, weights), pessimism).eval()
 
 
 def restore_generator(trained: TrainedWeights) -> OnlineGenerator:

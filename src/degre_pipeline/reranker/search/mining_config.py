@@ -30,8 +30,6 @@ class MiningConfig:
             or `off`.
         bfloat16: As in `TrainingConfig`.
         device: As in `TrainingConfig`.
-        pessimism: kappa: the value of a list is its members' mean less kappa times their standard deviation;
-            0, or above with an ensemble.
         seed: Of the draw.
     Source: DeGRe (arXiv 2605.25749), 4.2; B = 8 is its best setting.
     """
@@ -46,7 +44,6 @@ class MiningConfig:
     shard_size: int = 8192
     most_requests: int = 0
     roles: MinedRoles = "mining"
-    pessimism: float = 0.0
     compile: Switch = "auto"
     bfloat16: Switch = "auto"
     device: str = "auto"
@@ -59,7 +56,6 @@ class MiningConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("kept", "top_k", "batch_size", "most_requests"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        require(0 <= self.pessimism <= 100, "pessimism", self.pessimism, "0 to 100")
         require_choice("strategy", self.strategy, SearchStrategy)
         require_choice("roles", self.roles, MinedRoles)
         require_choice("compile", self.compile, Switch)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from degre_pipeline.reranker.checked_settings import check_types, require, require_choice
 from degre_pipeline.reranker.labels import sequence_weights, soft_labels
-from degre_pipeline.reranker.losses import hybrid_distillation_loss
+from degre_pipeline.reranker.losses import hybrid_distillation_loss, imitation_loss
 from degre_pipeline.reranker.mined_requests import MinedRequests
-from degre_pipeline.reranker.models.evaluator import LookaheadEvaluator
+from degre_pipeline.reranker.models.evaluator import Evaluator, LookaheadEvaluator
 from degre_pipeline.reranker.requests import Requests, gather_candidates
 
 Teacher = Literal["mined", "exposed"]
@@ -35,6 +35,24 @@ class EvaluatorLoss:
         each = logits if logits.ndim == 4 else logits[None]
         losses = [self.evaluator.list_loss(one, requests.clicks, requests.exposed_mask) for one in each]
         return torch.stack(losses).mean()
+
+
+@dataclass(frozen=True)
+class CompressionLoss:
+    """How an evaluator's predictions for the lists of a batch differ from the mean of an ensemble's.
+
+    Attributes:
+        ensemble: In eval mode, on the device of the batches; of the shape that is trained.
+    """
+
+    ensemble: Evaluator
+
+    def __call__(self, model: nn.Module, requests: Requests) -> Tensor:
+        """Returns the mean cross-entropy of the batch."""
+        listed = requests.static, gather_candidates(requests.candidates, requests.exposed)
+        with torch.no_grad():
+            means = torch.stack([member(*listed).sigmoid() for member in self.ensemble.members]).mean(0)
+        return imitation_loss(model(*listed), means, requests.exposed_mask)
 
 
 @dataclass(frozen=True)

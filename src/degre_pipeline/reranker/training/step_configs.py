@@ -36,6 +36,7 @@ class EvaluatorTrainingConfig:
     def __post_init__(self) -> None:
         build_sections(self)
         check_types(self)
+        require(self.model.head != "discriminator", "head", self.model.head, "one that predicts clicks")
         allowed = "any but the training seed"
         require(self.external_seed != self.training.seed, "external_seed", self.external_seed, allowed)
 

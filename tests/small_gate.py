@@ -7,7 +7,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-import pytest
 from torch import Tensor
 
 from degre_pipeline.pipelines.gate.nodes import (
@@ -123,8 +122,3 @@ class Gate:
 def called(node: Callable[..., Any], given: dict[str, Any]) -> Any:
     """Returns what a node makes of those of the given inputs that it takes."""
     return node(**{name: given[name] for name in inspect.signature(node).parameters})
-
-
-@pytest.fixture
-def gate(shop, external_evaluator, shop_truth, gate_settings, registry) -> Gate:
-    return Gate(shop, external_evaluator, shop_truth, gate_settings)
