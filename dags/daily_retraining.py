@@ -9,7 +9,8 @@ any of it may be repeated.
 - **training** trains both evaluators, mines with one of them, and distils the generator; one at a time, in
   the pool `gpu`.
 - **release** evaluates, registers a version, and lets the gate decide: *promote* makes it the champion,
-  *refuse* ends there, *hold* asks a person under "Required Actions".
+  *refuse* ends there, *hold* asks a person under "Required Actions". With `DEGRE_REFIT=yes` the version that
+  serves is then trained once more, on the whole log.
 
 A back-fill of earlier days stops after the gate and never moves the champion. A task is tried again where the
 cause may pass, and not where data or settings are wrong: the command's exit code says which.
@@ -55,6 +56,8 @@ PARAMS = os.environ.get("DEGRE_PARAMS", "")
 """Settings of all pipelines that differ from the configuration, as `--params` takes them."""
 BEFORE = os.environ.get("DEGRE_PIPELINES_BEFORE", "").split()
 """Pipelines that bring the day's log."""
+REFIT = os.environ.get("DEGRE_REFIT", "no")
+"""Whether a version that serves is trained once more, on the whole log: `yes` or `no`."""
 TIMEOUTS = {"data": timedelta(hours=1), "training": timedelta(hours=8), "release": timedelta(hours=1)}
 POOLS = {"training": "gpu"}
 
@@ -226,6 +229,15 @@ def release(gate: BaseOperator) -> None:
     allowed = may_serve()
     gate >> allowed >> waits >> approval >> approved >> served
     allowed >> served
+    if refits():
+        served >> pipeline("training", "refit")
+
+
+def refits() -> bool:
+    """Returns whether the day ends with a refit. Raises: ValueError: If `DEGRE_REFIT` is neither word."""
+    if REFIT not in ("yes", "no"):
+        raise ValueError(f"DEGRE_REFIT is {REFIT!r}; allowed: yes, no")
+    return REFIT == "yes"
 
 
 @dag(

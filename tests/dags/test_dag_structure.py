@@ -66,6 +66,15 @@ def test_the_page_is_documented_and_a_champion_is_told(dag: dict[str, Any]) -> N
     assert dag["outlets"] == {"release.champion": ["degre_champion"]}
 
 
+def test_a_refit_follows_where_the_days_version_serves(airflow_python: Path, tmp_path: Path) -> None:
+    found = read_dag(airflow_python, tmp_path, DEGRE_REFIT="yes")
+
+    assert '"--pipeline=refit"' in found["commands"]["release.refit"]
+    assert any(line.startswith("release.champion") and "release.refit" in line for line in found["tasks"])
+    refused = read_dag(airflow_python, tmp_path, DEGRE_REFIT="perhaps")["errors"]
+    assert ["DEGRE_REFIT is 'perhaps'; allowed: yes, no" in error for error in refused.values()] == [True]
+
+
 def test_pipelines_that_bring_the_log_come_first(airflow_python: Path, tmp_path: Path) -> None:
     commands = read_dag(airflow_python, tmp_path, DEGRE_PIPELINES_BEFORE="living_shop")["commands"]
 
