@@ -309,7 +309,7 @@ def _settings() -> Settings:
     return Settings(
         parameters["ingestion"]["simulated_shop"],
         parameters["list_building"]["fields"],
-        training.model,
+        training.model.single,
         training.training,
         parameters["mining"]["search"],
         parameters["generator_distillation"],
