@@ -128,7 +128,9 @@ def test_an_unreadable_file_is_named(sound_log: RequestLog, tmp_path: Path, file
 
 
 def test_bad_settings_are_named() -> None:
-    with pytest.raises(ValueError, match=r"format is 'xlsx', allowed is one of \['parquet', 'csv'\]"):
+    with pytest.raises(
+        ValueError, match=r"format is 'xlsx', allowed is one of \['parquet', 'csv', 'tsv', 'jsonl'\]"
+    ):
         RequestLogFilesConfig(folder=".", format="xlsx")
     with pytest.raises(ValueError, match=r"key 'score', allowed is 'table.column'"):
         RequestLogFilesConfig(folder=".", format="csv", renames={"score": "ranking_score"})

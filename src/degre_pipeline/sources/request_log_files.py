@@ -1,34 +1,44 @@
-"""Your own log: five Parquet or CSV files, or folders of them, one a request-log table."""
+"""Your own log: files or folders of them, one a table, in one of the shapes of `log_shapes`."""
 
 import codecs
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pyarrow as pa
 
-from degre_pipeline.reranker.schema import Field, Kind
-from degre_pipeline.sources.field_kinds import kinds_of
+from degre_pipeline.reranker.schema import Field
 from degre_pipeline.sources.identifiers import with_shared_identifiers
 from degre_pipeline.sources.joined_parts import joined_parts
-from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RequestLog
+from degre_pipeline.sources.log_shapes import DERIVABLE, Shape, StoredTable, five_tables, stored_tables
+from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.set_aside import conform_but_for_spoilt
-from degre_pipeline.sources.table_files import ENDINGS, TABLES, FileForm, find_table, read_parts
+from degre_pipeline.sources.table_files import ENDINGS, FileForm, find_table, read_parts
 from degre_pipeline.sources.window import cut_to_window
+
+logger = logging.getLogger(__name__)
 
 FORMATS = tuple(ENDINGS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestLogFilesConfig:
-    """Where a log's five files lie and what their columns are called.
+    """Where a log's files lie and what their columns are called.
 
     Attributes:
         folder: Folder with requests, candidates, exposures, users and items, each a file that ends in
             `.{format}` (or `.csv.gz`), or a folder of such files, as Spark and Hive write them: `read_parts`.
-        format: "parquet" or "csv".
+        format: "parquet", "csv", "tsv" or "jsonl".
+        shape: `tables`, these five; `impressions`, one table with a row for each item of a request, whose
+            `slot` is empty where it was not shown; `lists`, requests with the lists `candidates`, `shown` and
+            `clicks` in cells.
+        derived: Of candidates, users and items, those that are not stored: candidates are then what was
+            shown, users and items those that the others name.
+        first_slot: Number of the uppermost slot: 1 or 0.
         renames: Own column names, as "table.own_name" to the request log's name, for example
             {"candidates.score": "ranking_score"}.
         days: Days that are read, the last one being the run date; 0 reads the whole log, whatever the date.
@@ -43,6 +53,9 @@ class RequestLogFilesConfig:
 
     folder: str
     format: str
+    shape: Shape = "tables"
+    derived: list[str] = field(default_factory=list)
+    first_slot: int = 1
     renames: dict[str, str] = field(default_factory=dict)
     days: int = 0
     csv_separator: str = ","
@@ -55,12 +68,25 @@ class RequestLogFilesConfig:
             raise ValueError(
                 f"RequestLogFilesConfig.format is {self.format!r}, allowed is one of {list(FORMATS)}."
             )
+        if self.shape not in get_args(Shape):
+            raise ValueError(
+                f"RequestLogFilesConfig.shape is {self.shape!r}, allowed is one of {list(get_args(Shape))}."
+            )
+        unknown = [name for name in self.derived if name not in DERIVABLE]
+        if unknown or (self.shape == "impressions" and "candidates" in self.derived):
+            raise ValueError(
+                f"RequestLogFilesConfig.derived is {self.derived!r}, allowed are {list(DERIVABLE)}; "
+                "of impressions users and items, for candidates are always made from them."
+            )
+        if self.first_slot not in (0, 1):
+            raise ValueError(f"RequestLogFilesConfig.first_slot is {self.first_slot!r}, allowed is 0 or 1.")
+        tables = list(stored_tables(self.shape, self.derived, ()))
         for own_name in self.renames:
             table, _, column = own_name.partition(".")
-            if table not in TABLES or not column:
+            if table not in tables or not column:
                 raise ValueError(
                     f"RequestLogFilesConfig.renames has the key {own_name!r}, allowed is 'table.column' "
-                    f"with a table of {list(TABLES)}."
+                    f"with a table of {tables}."
                 )
         if not isinstance(self.days, int) or self.days < 0:
             raise ValueError(
@@ -93,7 +119,7 @@ class RequestLogFilesConfig:
 def read_request_log_files(
     config: RequestLogFilesConfig, run_date: date, fields: Sequence[Field] = ()
 ) -> tuple[RequestLog, pd.DataFrame]:
-    """Returns the request log of five files, or its days up to the run date, and the requests set aside.
+    """Returns the request log of some files, or its days up to the run date, and the requests set aside.
 
     What lies outside of the wanted days is not looked at, so that a wrong row of another day stops nothing.
 
@@ -106,28 +132,42 @@ def read_request_log_files(
     Raises: FileNotFoundError if a file is missing; ValueError if a file cannot be read or lacks a column, if
         more requests are spoilt than `may_drop` allows, or if the wanted days end in one without requests.
     """
-    kinds = kinds_of(fields)
-    tables = {table: read_table(config, table, kinds.get(table, {})) for table in TABLES}
+    wanted = stored_tables(config.shape, config.derived, fields)
+    stored = {name: read_table(config, name, table, list(wanted)) for name, table in wanted.items()}
+    tables = five_tables(config.shape, stored, config.derived, fields, config.first_slot)
     log = RequestLog(**with_shared_identifiers(tables))
-    wanted = cut_to_window(log, run_date, config.days) if config.days else log
-    return conform_but_for_spoilt(wanted, fields, config.may_drop)
+    if "candidates" in config.derived:
+        logger.warning(
+            "The log holds shown items only: no candidate was ever rejected, so a model can only reorder "
+            "what was shown."
+        )
+    window = cut_to_window(log, run_date, config.days) if config.days else log
+    return conform_but_for_spoilt(window, fields, config.may_drop)
 
 
-def read_table(config: RequestLogFilesConfig, table: str, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+def read_table(
+    config: RequestLogFilesConfig, table: str, stored_as: StoredTable, tables: Sequence[str]
+) -> pd.DataFrame:
     """Returns one table with its columns renamed, one type a column whatever the number of its parts.
+
+    Args:
+        config: Where the files lie, and how they are written.
+        table: Its name.
+        stored_as: What it must hold.
+        tables: Names of all that are read, for errors.
 
     Raises: FileNotFoundError if it is missing; ValueError if it cannot be read, lacks a required column in
         one of its parts, or a required or declared column holds what no table can hold.
     """
     form = FileForm(config.format, config.csv_separator, config.csv_encoding)
-    path = find_table(Path(config.folder), table, form)
+    path = find_table(Path(config.folder), table, form, tables)
     stored = read_parts(path, form)
     parts = {part: _renamed(path, rows, config.own_names(table)) for part, rows in stored.items()}
     _check_renames(path, stored, config.own_names(table))
     for part, rows in parts.items():
         where = path if path.is_file() else path / part
-        _check_columns(where, stored[part].column_names, rows.column_names, REQUIRED_COLUMNS[table])
-    return joined_parts(table, parts, {**dict.fromkeys(CONTRACT_COLUMNS[table], ""), **kinds})
+        _check_columns(where, stored[part].column_names, rows.column_names, stored_as.required)
+    return joined_parts(table, parts, stored_as.kinds)
 
 
 def _renamed(path: Path, rows: pa.Table, own_names: Mapping[str, str]) -> pa.Table:

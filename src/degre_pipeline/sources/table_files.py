@@ -4,27 +4,33 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
+from pyarrow import json as arrow_json
 
 from degre_pipeline.sources.request_log import RequestLog
 
-PARQUET, CSV = "parquet", "csv"
+PARQUET, CSV, TSV, JSON_LINES = "parquet", "csv", "tsv", "jsonl"
+_COMPRESSED = ("", ".gz", ".bz2", ".zst")
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     PARQUET: (".parquet",),
-    CSV: (".csv", ".csv.gz", ".csv.bz2", ".csv.zst"),
+    CSV: tuple(f".csv{how}" for how in _COMPRESSED),
+    TSV: tuple(f".tsv{how}" for how in _COMPRESSED),
+    JSON_LINES: tuple(f".jsonl{how}" for how in _COMPRESSED),
 }
 """How files of a format may end; what is compressed is read as it is."""
 
 TABLES = tuple(table.name for table in fields(RequestLog))
 
 _NO_NAME = re.compile(r"__index_level_\d+__|")
+_JSON_BLOCK = 2**24
+"""Bytes that Arrow reads at once: more than the longest line."""
 _MISSING_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -33,8 +39,8 @@ class FileForm:
     """How the files of a log are written.
 
     Attributes:
-        format: "parquet" or "csv".
-        separator: Between the cells of a CSV file.
+        format: "parquet", "csv", "tsv" or "jsonl".
+        separator: Between the cells of a CSV file; of a TSV file it is the tabulator.
         encoding: Of a CSV file, by Python's name.
     """
 
@@ -43,7 +49,7 @@ class FileForm:
     encoding: str = "utf-8"
 
 
-def find_table(folder: Path, table: str, form: FileForm) -> Path:
+def find_table(folder: Path, table: str, form: FileForm, wanted: Sequence[str] = TABLES) -> Path:
     """Returns where a table lies: a file or folder with an ending of the format, or a folder without.
 
     Raises: FileNotFoundError: If it is nowhere; ValueError: If it lies in two places.
@@ -53,7 +59,7 @@ def find_table(folder: Path, table: str, form: FileForm) -> Path:
     if not found:
         raise FileNotFoundError(
             f"Request-log file {folder / names[0]} does not exist. Required in {folder} are "
-            f"{[f'{name}{ENDINGS[form.format][0]}' for name in TABLES]}."
+            f"{[f'{name}{ENDINGS[form.format][0]}' for name in wanted]}."
         )
     if len(found) > 1:
         raise ValueError(
@@ -98,7 +104,7 @@ def _with_partitions(file: Path, folder: Path, form: FileForm) -> pa.Table:
 
 def _read_file(path: Path, form: FileForm) -> pa.Table:
     try:
-        read = _read_parquet(path) if form.format == PARQUET else _read_csv(path, form)
+        read = _READERS[form.format](path, form)
     except (ValueError, LookupError, csv.Error) as error:  # Arrow has its own kinds of the first two
         raise ValueError(f"Cannot read {path} as {form.format}: {error}{_hint(error)}") from error
     names = read.column_names
@@ -113,7 +119,7 @@ def _hint(error: Exception) -> str:
     return "; its encoding is set by `csv_encoding`, for example latin-1" if is_encoding else ""
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(path: Path, _: FileForm) -> pa.Table:
     """Returns a Parquet file with the named index levels that pandas wrote, as columns."""
     read = pq.ParquetFile(path).read()
     written_by_pandas = json.loads((read.schema.metadata or {}).get(b"pandas", b"{}"))
@@ -138,6 +144,15 @@ def _read_csv(path: Path, form: FileForm) -> pa.Table:
     )
 
 
+def _read_tsv(path: Path, form: FileForm) -> pa.Table:
+    return _read_csv(path, replace(form, separator="\t"))
+
+
+def _read_json_lines(path: Path, _: FileForm) -> pa.Table:
+    """Returns a file with one JSON object a line; a column that a line lacks is missing there."""
+    return arrow_json.read_json(path, arrow_json.ReadOptions(block_size=_JSON_BLOCK))
+
+
 def _header(path: Path, form: FileForm) -> tuple[list[str], bool]:
     """Returns the names of the columns, and whether there is no row below them."""
     encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
@@ -147,3 +162,11 @@ def _header(path: Path, form: FileForm) -> tuple[list[str], bool]:
         if not names:
             raise ValueError("it is empty; allowed: a line with the names of the columns")
         return names, not any(rows)
+
+
+_READERS: Mapping[str, Callable[[Path, FileForm], pa.Table]] = {
+    PARQUET: _read_parquet,
+    CSV: _read_csv,
+    TSV: _read_tsv,
+    JSON_LINES: _read_json_lines,
+}
