@@ -253,3 +253,56 @@ def test_own_names_of_impressions_are_mapped(sound_log: RequestLog, tmp_path: Pa
     log = read(tmp_path, shape="impressions", derived=["users", "items"], renames=renames)
 
     check_same(log, replace(sound_log), "exposures", "candidates")
+
+
+UNITS = {"seconds": 10**0, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(("unit", "a_second"), UNITS.items())
+def test_times_as_numbers(sound_log: RequestLog, tmp_path: Path, unit: str, a_second: int, form: str) -> None:
+    seconds = [1715938200, 1716066000]  # 2024-05-17 09:30 and 2024-05-18 21:00 UTC
+    requests = sound_log.requests.assign(requested_at=[second * a_second for second in seconds])
+    for name, table in replace(sound_log, requests=requests).tables():
+        write(table, tmp_path, name, form)
+
+    check_same(read(tmp_path, format=form, time_unit=unit), sound_log, "requests")
+
+
+def test_times_of_another_unit_are_named(sound_log: RequestLog, tmp_path: Path) -> None:
+    for times, named in (
+        ([1715938200000000, 1716066000], r"holds 1715938200000000, which is no time in seconds"),
+        (
+            ["2024-05-17", "2024-05-18"],
+            r"holds '2024-05-17'; allowed with time_unit 'seconds': numbers of seconds",
+        ),
+    ):
+        for name, table in replace(
+            sound_log, requests=sound_log.requests.assign(requested_at=times)
+        ).tables():
+            write(table, tmp_path, name)
+        with pytest.raises(ValueError, match=named):
+            read(tmp_path, time_unit="seconds")
+
+
+@pytest.mark.parametrize("name", ["requests", "candidates", "exposures", "users", "items"])
+def test_rows_that_were_delivered_twice_are_dropped_where_that_is_asked_for(
+    sound_log: RequestLog, tmp_path: Path, caplog, name: str
+) -> None:
+    for own, table in sound_log.tables():
+        write(pd.concat([table, table.iloc[[1]]]) if own == name else table, tmp_path, own)
+
+    check_same(
+        read(tmp_path, repeated_rows="drop"), sound_log, "requests", "candidates", "exposures", "users"
+    )
+    assert f"Table '{name}': 1 repeated row(s) are dropped." in caplog.text
+    with pytest.raises(ValueError, match=f"{name} repeats"):
+        read(tmp_path)
+
+
+def test_two_rows_of_one_key_that_differ_are_never_dropped(sound_log: RequestLog, tmp_path: Path) -> None:
+    for own, table in sound_log.tables():
+        more = table.iloc[[0]].assign(click=0) if own == "exposures" else table.iloc[:0]
+        write(pd.concat([table, more]), tmp_path, own)
+    with pytest.raises(ValueError, match="exposures repeats request_id and slot"):
+        read(tmp_path, repeated_rows="drop")

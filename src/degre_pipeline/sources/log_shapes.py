@@ -1,9 +1,10 @@
 """Shapes in which teams keep a log, made the five tables: a row for each impression, or lists in cells."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,17 @@ from degre_pipeline.sources.plain_columns import is_text
 from degre_pipeline.sources.request_log import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 
 Shape = Literal["tables", "impressions", "lists"]
+TimeUnit = Literal["none", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 Tables = dict[str, pd.DataFrame]
+
+logger = logging.getLogger(__name__)
+
+_SHORT: Mapping[TimeUnit, Literal["s", "ms", "us", "ns"]] = {
+    "seconds": "s",
+    "milliseconds": "ms",
+    "microseconds": "us",
+    "nanoseconds": "ns",
+}
 
 IMPRESSIONS = "impressions"
 DERIVABLE = ("candidates", "users", "items")
@@ -96,6 +107,42 @@ def five_tables(
     if first_slot != 1:
         tables["exposures"] = _counted_from_one(tables["exposures"], first_slot)
     return _with_numbered_requests({name: tables[name] for name in REQUIRED_COLUMNS})
+
+
+def without_repeated_rows(tables: Tables) -> Tables:
+    """Returns the tables without rows that equal an earlier one in every column; says how many."""
+    kept = {}
+    for name, table in tables.items():
+        repeated = table.duplicated()
+        if repeated.any():
+            logger.warning("Table %r: %d repeated row(s) are dropped.", name, int(repeated.sum()))
+        kept[name] = table[~repeated].reset_index(drop=True)
+    return kept
+
+
+def with_times_of(unit: TimeUnit, requests: pd.DataFrame) -> pd.DataFrame:
+    """Returns requests whose times, counted from 1970 in UTC, are times.
+
+    Raises: ValueError: If a time is no number, or lies outside of what a time of 64 bits can be.
+    """
+    if unit == "none":
+        return requests
+    counted = requests["requested_at"]
+    numbers = pd.to_numeric(counted, errors="coerce")
+    wrong = (numbers.isna() & counted.notna()).to_numpy()
+    if wrong.any():
+        raise ValueError(
+            f"Column 'requests.requested_at' holds {counted[wrong].iloc[0]!r}; "
+            f"allowed with time_unit {unit!r}: numbers of {unit} since 1970"
+        )
+    try:
+        times = pd.to_datetime(numbers, unit=_SHORT[unit])
+    except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+        raise ValueError(
+            f"Column 'requests.requested_at' holds {numbers.max():.0f}, which is no time in {unit}; "
+            f"allowed: another time_unit of {', '.join(get_args(TimeUnit))}"
+        ) from error
+    return requests.assign(requested_at=times.dt.as_unit("us"))
 
 
 def _of_impressions(rows: pd.DataFrame, derived: Sequence[str], fields: Sequence[Field]) -> Tables:

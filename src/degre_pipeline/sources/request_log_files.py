@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -14,11 +14,22 @@ import pyarrow as pa
 from degre_pipeline.reranker.schema import Field
 from degre_pipeline.sources.identifiers import with_shared_identifiers
 from degre_pipeline.sources.joined_parts import joined_parts
-from degre_pipeline.sources.log_shapes import DERIVABLE, Shape, StoredTable, five_tables, stored_tables
+from degre_pipeline.sources.log_shapes import (
+    DERIVABLE,
+    Shape,
+    StoredTable,
+    TimeUnit,
+    five_tables,
+    stored_tables,
+    with_times_of,
+    without_repeated_rows,
+)
 from degre_pipeline.sources.request_log import RequestLog
 from degre_pipeline.sources.set_aside import conform_but_for_spoilt
 from degre_pipeline.sources.table_files import ENDINGS, FileForm, find_table, read_parts
 from degre_pipeline.sources.window import cut_to_window
+
+RepeatedRows = Literal["refuse", "drop"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +50,10 @@ class RequestLogFilesConfig:
         derived: Of candidates, users and items, those that are not stored: candidates are then what was
             shown, users and items those that the others name.
         first_slot: Number of the uppermost slot: 1 or 0.
+        time_unit: Of `requested_at` where it is a number, counted from 1970: `seconds` to `nanoseconds`;
+            `none` where it is a time, or the text of one.
+        repeated_rows: What becomes of rows that are there twice, equal in every column: `refuse` takes them
+            for wrong rows; `drop` leaves the second one out, for logs that are delivered at least once.
         renames: Own column names, as "table.own_name" to the request log's name, for example
             {"candidates.score": "ranking_score"}.
         days: Days that are read, the last one being the run date; 0 reads the whole log, whatever the date.
@@ -56,6 +71,8 @@ class RequestLogFilesConfig:
     shape: Shape = "tables"
     derived: list[str] = field(default_factory=list)
     first_slot: int = 1
+    time_unit: TimeUnit = "none"
+    repeated_rows: RepeatedRows = "refuse"
     renames: dict[str, str] = field(default_factory=dict)
     days: int = 0
     csv_separator: str = ","
@@ -68,10 +85,10 @@ class RequestLogFilesConfig:
             raise ValueError(
                 f"RequestLogFilesConfig.format is {self.format!r}, allowed is one of {list(FORMATS)}."
             )
-        if self.shape not in get_args(Shape):
-            raise ValueError(
-                f"RequestLogFilesConfig.shape is {self.shape!r}, allowed is one of {list(get_args(Shape))}."
-            )
+        for name, choices in (("shape", Shape), ("time_unit", TimeUnit), ("repeated_rows", RepeatedRows)):
+            value, allowed = getattr(self, name), list(get_args(choices))
+            if value not in allowed:
+                raise ValueError(f"RequestLogFilesConfig.{name} is {value!r}, allowed is one of {allowed}.")
         unknown = [name for name in self.derived if name not in DERIVABLE]
         if unknown or (self.shape == "impressions" and "candidates" in self.derived):
             raise ValueError(
@@ -134,7 +151,10 @@ def read_request_log_files(
     """
     wanted = stored_tables(config.shape, config.derived, fields)
     stored = {name: read_table(config, name, table, list(wanted)) for name, table in wanted.items()}
+    if config.repeated_rows == "drop":
+        stored = without_repeated_rows(stored)
     tables = five_tables(config.shape, stored, config.derived, fields, config.first_slot)
+    tables["requests"] = with_times_of(config.time_unit, tables["requests"])
     log = RequestLog(**with_shared_identifiers(tables))
     if "candidates" in config.derived:
         logger.warning(
