@@ -25,8 +25,8 @@ def refit_findings(
 ) -> list[Finding]:
     """Returns, by judge, whether the refitted generator loses at most the gate's margin on the gated one.
 
-    The refitted one has learned from the clicks of these very requests. So a gain on them proves nothing, and
-    is not asked for; a loss shows a training that went wrong.
+    The clicks of these very requests have ended the training of the refitted one. So a gain on them proves
+    little, and is not asked for; a loss shows a training that went wrong.
 
     Args:
         requests: Of the gate's slice.
