@@ -29,7 +29,7 @@ from degre_pipeline.reranker.training.step_configs import EvaluatorTrainingConfi
 from degre_pipeline.reranker.training.training_config import TrainingConfig
 from small_shop import Shop
 
-MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16, members=2)
+MODEL = EvaluatorConfig(embedding_dim=4, width=8, layers=1, heads=2, feedforward=16, members=2, pessimism=0.5)
 TRAINING = TrainingConfig(epochs=2, batch_size=64, learning_rate=5e-3, device="cpu")
 SEARCH = MiningConfig(beam_size=2, device="cpu")
 CONFIG = EvaluationConfig(
